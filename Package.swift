@@ -1,0 +1,18 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+    name: "hashspot",
+    products: [],
+    targets: [
+        .target(name: "Units", swiftSettings: settings),
+        .testTarget(name: "UnitsTests", dependencies: ["Units"], swiftSettings: settings),
+    ],
+    swiftLanguageModes: [.v6]
+)
