@@ -12,6 +12,9 @@ let package = Package(
     products: [],
     targets: [
         .target(name: "Units", swiftSettings: settings),
+        .target(name: "BinaryCoding", swiftSettings: settings),
+        .target(name: "Metering", dependencies: ["Units", "BinaryCoding"], swiftSettings: settings),
+        .target(name: "Routing", dependencies: ["Units"], swiftSettings: settings),
         .testTarget(name: "UnitsTests", dependencies: ["Units"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
