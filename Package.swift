@@ -10,11 +10,25 @@ let settings: [SwiftSetting] = [
 let package = Package(
     name: "hashspot",
     products: [],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    ],
     targets: [
         .target(name: "Units", swiftSettings: settings),
         .target(name: "BinaryCoding", swiftSettings: settings),
         .target(name: "Metering", dependencies: ["Units", "BinaryCoding"], swiftSettings: settings),
         .target(name: "Routing", dependencies: ["Units"], swiftSettings: settings),
+        .target(name: "OrderBook", dependencies: ["Units"], swiftSettings: settings),
+        .target(name: "Ledger", dependencies: ["Units"], swiftSettings: settings),
+        .target(name: "Settlement", dependencies: ["Units"], swiftSettings: settings),
+        .target(
+            name: "Exchange",
+            dependencies: [
+                "Units", "BinaryCoding", "OrderBook", "Ledger", "Settlement", "Routing",
+                .product(name: "HeapModule", package: "swift-collections"),
+            ],
+            swiftSettings: settings),
+        .target(name: "Market", dependencies: ["Units", "Exchange"], swiftSettings: settings),
         .testTarget(name: "UnitsTests", dependencies: ["Units"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

@@ -1,0 +1,50 @@
+/// A value with a compact binary form. Forms are versioned by whoever stores them.
+public protocol BinaryCodable {
+    func encode(into writer: inout BinaryWriter)
+    init(from reader: inout BinaryReader) throws(BinaryCodingError)
+}
+
+extension Int64: BinaryCodable {
+    public func encode(into writer: inout BinaryWriter) { writer.write(self) }
+    public init(from reader: inout BinaryReader) throws(BinaryCodingError) { self = try reader.readInt64() }
+}
+
+extension String: BinaryCodable {
+    public func encode(into writer: inout BinaryWriter) { writer.write(self) }
+    public init(from reader: inout BinaryReader) throws(BinaryCodingError) { self = try reader.readString() }
+}
+
+extension Optional: BinaryCodable where Wrapped: BinaryCodable {
+    public func encode(into writer: inout BinaryWriter) {
+        writer.write(self != nil)
+        if let self { self.encode(into: &writer) }
+    }
+
+    public init(from reader: inout BinaryReader) throws(BinaryCodingError) {
+        self = try reader.readBool() ? try Wrapped(from: &reader) : nil
+    }
+}
+
+extension Array: BinaryCodable where Element: BinaryCodable {
+    public func encode(into writer: inout BinaryWriter) {
+        writer.writeUnsigned(UInt64(count))
+        for element in self { element.encode(into: &writer) }
+    }
+
+    public init(from reader: inout BinaryReader) throws(BinaryCodingError) {
+        let count = try reader.readCount()
+        self = []
+        reserveCapacity(count)
+        for _ in 0..<count { append(try Element(from: &reader)) }
+    }
+}
+
+extension BinaryCodable where Self: RawRepresentable, RawValue == UInt8 {
+    public func encode(into writer: inout BinaryWriter) { writer.write(rawValue) }
+
+    public init(from reader: inout BinaryReader) throws(BinaryCodingError) {
+        let tag = try reader.readByte()
+        guard let value = Self(rawValue: tag) else { throw .unknownTag(tag) }
+        self = value
+    }
+}

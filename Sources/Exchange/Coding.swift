@@ -1,0 +1,537 @@
+public import BinaryCoding
+public import Ledger
+public import Settlement
+public import Units
+
+// Binary forms of everything that the journal and the state hash hold. A field is only ever added at the end of a
+// new case or under a new `Journal.codingVersion`.
+
+extension Identifier: BinaryCodable {
+    public func encode(into writer: inout BinaryWriter) { writer.write(rawValue) }
+    public init(from reader: inout BinaryReader) throws(BinaryCodingError) { self.init(try reader.readInt64()) }
+}
+
+extension Satoshis: BinaryCodable {
+    public func encode(into writer: inout BinaryWriter) { writer.write(rawValue) }
+    public init(from reader: inout BinaryReader) throws(BinaryCodingError) { self.init(try reader.readInt64()) }
+}
+
+extension Price: BinaryCodable {
+    public func encode(into writer: inout BinaryWriter) { writer.write(rawValue) }
+    public init(from reader: inout BinaryReader) throws(BinaryCodingError) { self.init(try reader.readInt64()) }
+}
+
+extension Lots: BinaryCodable {
+    public func encode(into writer: inout BinaryWriter) { writer.write(rawValue) }
+    public init(from reader: inout BinaryReader) throws(BinaryCodingError) { self.init(try reader.readInt64()) }
+}
+
+extension Work: BinaryCodable {
+    public func encode(into writer: inout BinaryWriter) { writer.write(units) }
+    public init(from reader: inout BinaryReader) throws(BinaryCodingError) { self.init(units: try reader.readInt64()) }
+}
+
+extension Hashrate: BinaryCodable {
+    public func encode(into writer: inout BinaryWriter) { writer.write(hashesPerSecond) }
+    public init(from reader: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(hashesPerSecond: try reader.readInt64())
+    }
+}
+
+extension Timestamp: BinaryCodable {
+    public func encode(into writer: inout BinaryWriter) { writer.write(microseconds) }
+    public init(from reader: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(microseconds: try reader.readInt64())
+    }
+}
+
+extension Interval: BinaryCodable {
+    public func encode(into writer: inout BinaryWriter) { writer.write(microseconds) }
+    public init(from reader: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(microseconds: try reader.readInt64())
+    }
+}
+
+extension PartsPerMillion: BinaryCodable {
+    public func encode(into writer: inout BinaryWriter) { writer.write(rawValue) }
+    public init(from reader: inout BinaryReader) throws(BinaryCodingError) { self.init(try reader.readInt64()) }
+}
+
+extension ShareDifficulty: BinaryCodable {
+    public func encode(into writer: inout BinaryWriter) { writer.write(units) }
+    public init(from reader: inout BinaryReader) throws(BinaryCodingError) {
+        let units = try reader.readInt64()
+        guard units >= 1 else { throw .outOfRange }
+        self.init(units: units)
+    }
+}
+
+extension TimeInForce: BinaryCodable {}
+extension SelfTradePrevention: BinaryCodable {}
+extension SuspensionReason: BinaryCodable {}
+extension CloseReason: BinaryCodable {}
+extension EndCause: BinaryCodable {}
+extension EntryKind: BinaryCodable {}
+extension Rejection: BinaryCodable {}
+
+extension MarketRules: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        w.write(symbol)
+        lot.encode(into: &w)
+        w.write(tick)
+        priceUnit.encode(into: &w)
+        lowestPrice.encode(into: &w)
+        highestPrice.encode(into: &w)
+        mostLots.encode(into: &w)
+        minimumOrderValue.encode(into: &w)
+        term.encode(into: &w)
+        shortestTerm.encode(into: &w)
+        sellerFee.encode(into: &w)
+        buyerFee.encode(into: &w)
+        minimumDifficulty.encode(into: &w)
+        shareInterval.encode(into: &w)
+        awayLimit.encode(into: &w)
+        holdLimit.encode(into: &w)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(
+            symbol: try r.readString(), lot: try Hashrate(from: &r), tick: try r.readInt64(),
+            priceUnit: try Hashrate(from: &r), lowestPrice: try Price(from: &r), highestPrice: try Price(from: &r),
+            mostLots: try Lots(from: &r), minimumOrderValue: try Satoshis(from: &r), term: try Interval(from: &r),
+            shortestTerm: try Interval(from: &r), sellerFee: try PartsPerMillion(from: &r),
+            buyerFee: try PartsPerMillion(from: &r), minimumDifficulty: try ShareDifficulty(from: &r),
+            shareInterval: try Interval(from: &r), awayLimit: try Interval(from: &r),
+            holdLimit: try Interval(from: &r))
+    }
+}
+
+extension PoolStatus: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        switch self {
+        case .unverified: w.write(UInt8(0))
+        case .verified(let capabilities):
+            w.write(UInt8(1))
+            w.write(capabilities.extranonce2Size)
+            w.writeFixed(capabilities.versionMask)
+            w.write(capabilities.difficulty)
+        case .failed(let reason):
+            w.write(UInt8(2))
+            w.write(reason)
+        }
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        switch try r.readByte() {
+        case 0: self = .unverified
+        case 1:
+            self = .verified(PoolCapabilities(
+                extranonce2Size: try r.readInt64(), versionMask: try r.readFixed(), difficulty: try r.readString()))
+        case 2: self = .failed(reason: try r.readString())
+        case let tag: throw .unknownTag(tag)
+        }
+    }
+}
+
+extension PoolTarget: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        id.encode(into: &w)
+        owner.encode(into: &w)
+        w.write(name)
+        w.write(url)
+        w.write(user)
+        w.write(password)
+        status.encode(into: &w)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(
+            id: try PoolTargetID(from: &r), owner: try AccountID(from: &r), name: try r.readString(),
+            url: try r.readString(), user: try r.readString(), password: try r.readString(),
+            status: try PoolStatus(from: &r))
+    }
+}
+
+extension RigPresence: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        switch self {
+        case .offline(let since):
+            w.write(UInt8(0))
+            since.encode(into: &w)
+        case .online(let edge, let session, let mask):
+            w.write(UInt8(1))
+            edge.encode(into: &w)
+            w.write(session)
+            w.writeFixed(mask)
+        }
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        switch try r.readByte() {
+        case 0: self = .offline(since: try Timestamp(from: &r))
+        case 1: self = .online(edge: try EdgeID(from: &r), session: try r.readInt64(), versionMask: try r.readFixed())
+        case let tag: throw .unknownTag(tag)
+        }
+    }
+}
+
+extension Rig: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        id.encode(into: &w)
+        owner.encode(into: &w)
+        w.write(user)
+        w.write(passwordDigest)
+        fallback.encode(into: &w)
+        presence.encode(into: &w)
+        w.write(lastSession)
+        measured.encode(into: &w)
+        ask.encode(into: &w)
+        delivery.encode(into: &w)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(
+            id: try RigID(from: &r), owner: try AccountID(from: &r), user: try r.readString(),
+            passwordDigest: try r.readBytes(), fallback: try PoolTargetID(from: &r),
+            presence: try RigPresence(from: &r), lastSession: try r.readInt64(), measured: try Hashrate(from: &r),
+            ask: try OrderID?(from: &r), delivery: try DeliveryID?(from: &r))
+    }
+}
+
+extension OrderStatus: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        switch self {
+        case .active: w.write(UInt8(0))
+        case .suspended(let reason):
+            w.write(UInt8(1))
+            reason.encode(into: &w)
+        case .closed(let reason):
+            w.write(UInt8(2))
+            reason.encode(into: &w)
+        }
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        switch try r.readByte() {
+        case 0: self = .active
+        case 1: self = .suspended(try SuspensionReason(from: &r))
+        case 2: self = .closed(try CloseReason(from: &r))
+        case let tag: throw .unknownTag(tag)
+        }
+    }
+}
+
+extension OrderDetails: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        switch self {
+        case .bid(let bid):
+            w.write(UInt8(0))
+            bid.targets.encode(into: &w)
+            bid.timeInForce.encode(into: &w)
+            bid.budget.encode(into: &w)
+            bid.spent.encode(into: &w)
+        case .ask(let ask):
+            w.write(UInt8(1))
+            ask.rig.encode(into: &w)
+            ask.most.encode(into: &w)
+        }
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        switch try r.readByte() {
+        case 0:
+            self = .bid(BidDetails(
+                targets: try [PoolTargetID](from: &r), timeInForce: try TimeInForce(from: &r),
+                budget: try Satoshis?(from: &r), spent: try Satoshis(from: &r)))
+        case 1: self = .ask(AskDetails(rig: try RigID(from: &r), most: try Lots?(from: &r)))
+        case let tag: throw .unknownTag(tag)
+        }
+    }
+}
+
+extension Order: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        id.encode(into: &w)
+        account.encode(into: &w)
+        clientOrderID.encode(into: &w)
+        price.encode(into: &w)
+        lots.encode(into: &w)
+        delivering.encode(into: &w)
+        w.write(stamp)
+        selfTrade.encode(into: &w)
+        status.encode(into: &w)
+        details.encode(into: &w)
+        placedAt.encode(into: &w)
+        w.write(unsettled)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(
+            id: try OrderID(from: &r), account: try AccountID(from: &r), clientOrderID: try String?(from: &r),
+            price: try Price(from: &r), lots: try Lots(from: &r), delivering: try Lots(from: &r),
+            stamp: try r.readInt64(), selfTrade: try SelfTradePrevention(from: &r), status: try OrderStatus(from: &r),
+            details: try OrderDetails(from: &r), placedAt: try Timestamp(from: &r), unsettled: try r.readInt64())
+    }
+}
+
+extension Terms: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        price.encode(into: &w)
+        priceUnit.encode(into: &w)
+        sellerFee.encode(into: &w)
+        buyerFee.encode(into: &w)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(
+            price: try Price(from: &r), priceUnit: try Hashrate(from: &r), sellerFee: try PartsPerMillion(from: &r),
+            buyerFee: try PartsPerMillion(from: &r))
+    }
+}
+
+extension DeliveryPhase: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        switch self {
+        case .running: w.write(UInt8(0))
+        case .ended(let at, let cause):
+            w.write(UInt8(1))
+            at.encode(into: &w)
+            cause.encode(into: &w)
+        }
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        switch try r.readByte() {
+        case 0: self = .running
+        case 1: self = .ended(at: try Timestamp(from: &r), cause: try EndCause(from: &r))
+        case let tag: throw .unknownTag(tag)
+        }
+    }
+}
+
+extension Delivery: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        id.encode(into: &w)
+        bid.encode(into: &w)
+        ask.encode(into: &w)
+        rig.encode(into: &w)
+        buyer.encode(into: &w)
+        seller.encode(into: &w)
+        lots.encode(into: &w)
+        hashrate.encode(into: &w)
+        terms.encode(into: &w)
+        openedAt.encode(into: &w)
+        expiresAt.encode(into: &w)
+        maxDifficulty.encode(into: &w)
+        allowance.encode(into: &w)
+        hold.encode(into: &w)
+        held.encode(into: &w)
+        settledWork.encode(into: &w)
+        charged.encode(into: &w)
+        phase.encode(into: &w)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(
+            id: try DeliveryID(from: &r), bid: try OrderID(from: &r), ask: try OrderID(from: &r),
+            rig: try RigID(from: &r), buyer: try AccountID(from: &r), seller: try AccountID(from: &r),
+            lots: try Lots(from: &r), hashrate: try Hashrate(from: &r), terms: try Terms(from: &r),
+            openedAt: try Timestamp(from: &r), expiresAt: try Timestamp(from: &r),
+            maxDifficulty: try ShareDifficulty(from: &r), allowance: try Work(from: &r), hold: try Satoshis(from: &r),
+            held: try Satoshis(from: &r), settledWork: try Work(from: &r), charged: try Satoshis(from: &r),
+            phase: try DeliveryPhase(from: &r))
+    }
+}
+
+extension LineAmounts: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        charge.encode(into: &w)
+        sellerFee.encode(into: &w)
+        buyerFee.encode(into: &w)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(charge: try Satoshis(from: &r), sellerFee: try Satoshis(from: &r), buyerFee: try Satoshis(from: &r))
+    }
+}
+
+extension SettlementLine: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        delivery.encode(into: &w)
+        w.write(run)
+        w.write(chunk)
+        at.encode(into: &w)
+        work.encode(into: &w)
+        amounts.encode(into: &w)
+        fromHold.encode(into: &w)
+        fromAvailable.encode(into: &w)
+        fromLoss.encode(into: &w)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(
+            delivery: try DeliveryID(from: &r), run: try r.readInt64(), chunk: try r.readInt64(),
+            at: try Timestamp(from: &r), work: try Work(from: &r), amounts: try LineAmounts(from: &r),
+            fromHold: try Satoshis(from: &r), fromAvailable: try Satoshis(from: &r), fromLoss: try Satoshis(from: &r))
+    }
+}
+
+extension BillingKey: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        bid.encode(into: &w)
+        ask.encode(into: &w)
+        rig.encode(into: &w)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(bid: try OrderID(from: &r), ask: try OrderID(from: &r), rig: try RigID(from: &r))
+    }
+}
+
+extension Billing: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        w.write(totals.weightedWork)
+        totals.charge.encode(into: &w)
+        totals.sellerFee.encode(into: &w)
+        totals.buyerFee.encode(into: &w)
+        sellerFee.encode(into: &w)
+        buyerFee.encode(into: &w)
+        w.write(unsettled)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        let totals = BillingTotals(
+            weightedWork: try r.readInt128(), charge: try Satoshis(from: &r), sellerFee: try Satoshis(from: &r),
+            buyerFee: try Satoshis(from: &r))
+        self.init(
+            totals: totals, sellerFee: try PartsPerMillion(from: &r), buyerFee: try PartsPerMillion(from: &r),
+            unsettled: try r.readInt64())
+    }
+}
+
+extension LedgerAccount: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        w.write(code.kind)
+        w.write(code.owner)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        let kind = try r.readByte()
+        guard let account = LedgerAccount(kind: kind, owner: try r.readInt64()) else { throw .unknownTag(kind) }
+        self = account
+    }
+}
+
+extension Posting: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        account.encode(into: &w)
+        amount.encode(into: &w)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(try LedgerAccount(from: &r), try Satoshis(from: &r))
+    }
+}
+
+extension LedgerEntry: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        w.write(id)
+        kind.encode(into: &w)
+        at.encode(into: &w)
+        w.write(reference)
+        postings.encode(into: &w)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(
+            id: try r.readInt64(), kind: try EntryKind(from: &r), at: try Timestamp(from: &r),
+            reference: try r.readString(), postings: try [Posting](from: &r))
+    }
+}
+
+extension DepositKey: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        account.encode(into: &w)
+        w.write(reference)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(account: try AccountID(from: &r), reference: try r.readString())
+    }
+}
+
+extension AnswerKey: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        account.encode(into: &w)
+        w.write(key)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(account: try AccountID(from: &r), key: try r.readString())
+    }
+}
+
+extension RecordedAnswer: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        w.write(number)
+        w.write(digest)
+        outcome.encode(into: &w)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(number: try r.readInt64(), digest: try r.readBytes(), outcome: try Outcome(from: &r))
+    }
+}
+
+extension Outcome: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        switch self {
+        case .done: w.write(UInt8(0))
+        case .poolTarget(let id):
+            w.write(UInt8(1))
+            id.encode(into: &w)
+        case .rig(let id, let user):
+            w.write(UInt8(2))
+            id.encode(into: &w)
+            w.write(user)
+        case .order(let id):
+            w.write(UInt8(3))
+            id.encode(into: &w)
+        case .entry(let id):
+            w.write(UInt8(4))
+            w.write(id)
+        case .rejected(let rejection):
+            w.write(UInt8(5))
+            rejection.encode(into: &w)
+        }
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        switch try r.readByte() {
+        case 0: self = .done
+        case 1: self = .poolTarget(try PoolTargetID(from: &r))
+        case 2: self = .rig(try RigID(from: &r), user: try r.readString())
+        case 3: self = .order(try OrderID(from: &r))
+        case 4: self = .entry(try r.readInt64())
+        case 5: self = .rejected(try Rejection(from: &r))
+        case let tag: throw .unknownTag(tag)
+        }
+    }
+}
+
+extension Counters: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        for value in [order, delivery, rig, target, entry, stamp, answer] { w.write(value) }
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init()
+        order = try r.readInt64()
+        delivery = try r.readInt64()
+        rig = try r.readInt64()
+        target = try r.readInt64()
+        entry = try r.readInt64()
+        stamp = try r.readInt64()
+        answer = try r.readInt64()
+    }
+}

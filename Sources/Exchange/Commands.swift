@@ -1,0 +1,195 @@
+public import Units
+
+/// A command with the key that makes it safe to repeat.
+public struct CommandEnvelope: Hashable, Sendable {
+    public var command: Command
+    public var idempotency: Idempotency?
+
+    public struct Idempotency: Hashable, Sendable {
+        public var key: AnswerKey
+        /// Digest of the request's body; the same key with another digest is refused.
+        public var digest: [UInt8]
+
+        public init(key: AnswerKey, digest: [UInt8]) {
+            self.key = key
+            self.digest = digest
+        }
+    }
+
+    public init(_ command: Command, idempotency: Idempotency? = nil) {
+        self.command = command
+        self.idempotency = idempotency
+    }
+}
+
+/// What can be asked of the market's single writer.
+public enum Command: Hashable, Sendable {
+    /// Fixes the market's rules; the first command of a journal.
+    case defineMarket(MarketRules)
+    /// Credits money that arrived in custody. `reference` is unique with its payer (wire or transaction id).
+    case deposit(account: AccountID, amount: Satoshis, reference: String)
+    case createPoolTarget(owner: AccountID, name: String, url: String, user: String, password: String)
+    /// What verification found out. A verified target revives bids that waited for it.
+    case recordVerification(target: PoolTargetID, status: PoolStatus)
+    /// `passwordDigest`: SHA-256 of the Stratum password.
+    case registerRig(owner: AccountID, name: String, passwordDigest: [UInt8], fallback: PoolTargetID)
+    case placeBid(PlaceBid)
+    case placeAsk(PlaceAsk)
+    /// `by` is nil for the market's staff.
+    case cancelOrder(OrderID, by: AccountID?)
+    case rigOnline(RigID, edge: EdgeID, session: Int64, versionMask: UInt32)
+    case rigOffline(RigID, session: Int64)
+    /// A long average by verified shares, sent on material change only.
+    case rigMeasured(RigID, session: Int64, Hashrate)
+    /// The edge found none of the delivery's pools usable.
+    case poolsUnusable(DeliveryID, reason: String)
+    /// The edge measured less than 80 % of what was sold over 10 minutes.
+    case underDelivered(DeliveryID, Hashrate)
+    /// The edge's process began anew: all its rigs are away until they say otherwise.
+    case edgeStarted(EdgeID)
+    /// Cumulative billable work of some deliveries, at most 1,000.
+    case settle(run: Int64, chunk: Int64, [DeliveryTotal])
+    /// Lets time pass: terms, absences and holds that are due.
+    case advance
+}
+
+public struct PlaceBid: Hashable, Sendable {
+    public var account: AccountID
+    public var clientOrderID: String?
+    public var price: Price
+    public var lots: Lots
+    public var targets: [PoolTargetID]
+    public var timeInForce: TimeInForce
+    public var budget: Satoshis?
+    public var selfTrade: SelfTradePrevention
+
+    public init(
+        account: AccountID, clientOrderID: String? = nil, price: Price, lots: Lots, targets: [PoolTargetID],
+        timeInForce: TimeInForce = .goodTillCancelled, budget: Satoshis? = nil,
+        selfTrade: SelfTradePrevention = .cancelIncoming
+    ) {
+        self.account = account
+        self.clientOrderID = clientOrderID
+        self.price = price
+        self.lots = lots
+        self.targets = targets
+        self.timeInForce = timeInForce
+        self.budget = budget
+        self.selfTrade = selfTrade
+    }
+}
+
+public struct PlaceAsk: Hashable, Sendable {
+    public var account: AccountID
+    public var clientOrderID: String?
+    public var price: Price
+    public var rig: RigID
+    /// The most lots to sell; nil: all that the rig measures.
+    public var most: Lots?
+    public var selfTrade: SelfTradePrevention
+
+    public init(
+        account: AccountID, clientOrderID: String? = nil, price: Price, rig: RigID, most: Lots? = nil,
+        selfTrade: SelfTradePrevention = .cancelIncoming
+    ) {
+        self.account = account
+        self.clientOrderID = clientOrderID
+        self.price = price
+        self.rig = rig
+        self.most = most
+        self.selfTrade = selfTrade
+    }
+}
+
+/// A delivery's billable work so far, as metered and capped.
+public struct DeliveryTotal: Hashable, Sendable {
+    public var delivery: DeliveryID
+    /// Cumulative since its opening.
+    public var billableWork: Work
+    /// The edge's reports have passed the delivery's end: nothing more comes, the rest of the hold is free.
+    public var isFinal: Bool
+
+    public init(delivery: DeliveryID, billableWork: Work, isFinal: Bool) {
+        self.delivery = delivery
+        self.billableWork = billableWork
+        self.isFinal = isFinal
+    }
+}
+
+/// What came of a command.
+public enum Outcome: Hashable, Sendable {
+    case done
+    case poolTarget(PoolTargetID)
+    case rig(RigID, user: String)
+    case order(OrderID)
+    /// A ledger entry, by its number.
+    case entry(Int64)
+    case rejected(Rejection)
+}
+
+/// Why a command was refused; nothing was changed. The raw values are stored, the codes are public and stable.
+public enum Rejection: UInt8, Error, Hashable, Sendable, CaseIterable {
+    case marketUndefined = 1
+    case marketAlreadyDefined = 2
+    case rulesInvalid = 3
+    case amountOutOfRange = 4
+    case duplicateReference = 5
+    case textTooLong = 6
+    case poolTargetUnknown = 7
+    case poolTargetUnverified = 8
+    case targetCountOutOfRange = 9
+    case rigUnknown = 10
+    case rigNameTaken = 11
+    case rigNameInvalid = 12
+    case rigAlreadyOffered = 13
+    case priceOutsideBand = 14
+    case priceOffTick = 15
+    case lotsOutOfRange = 16
+    case orderValueTooSmall = 17
+    case budgetOutOfRange = 18
+    case insufficientFunds = 19
+    case duplicateClientOrderID = 20
+    case orderUnknown = 21
+    case orderClosed = 22
+    case deliveryUnknown = 23
+    case staleSession = 24
+    case idempotencyKeyReused = 25
+    case tooManyTotals = 26
+    case passwordInvalid = 27
+
+    /// Stable code for people and programs.
+    public var code: String { "\(self)" }
+
+    /// What to do about it, in a sentence.
+    public var explanation: String {
+        switch self {
+        case .marketUndefined: "The market has no rules yet."
+        case .marketAlreadyDefined: "The market's rules are fixed already."
+        case .rulesInvalid: "The market's rules contradict each other."
+        case .amountOutOfRange: "The amount must be at least 1 satoshi and at most 21 million bitcoin in all."
+        case .duplicateReference: "A deposit with this reference is booked already."
+        case .textTooLong: "A name, URL, user or password is empty or too long."
+        case .poolTargetUnknown: "The account has no such pool target."
+        case .poolTargetUnverified: "None of the pool targets is verified; verify one first."
+        case .targetCountOutOfRange: "A bid names 1 to 8 different pool targets."
+        case .rigUnknown: "The account has no such rig."
+        case .rigNameTaken: "The account has a rig of this name already."
+        case .rigNameInvalid: "A rig's name has 1 to 32 letters, digits, dashes or underscores."
+        case .rigAlreadyOffered: "The rig has a live ask; cancel it first."
+        case .priceOutsideBand: "The price is outside the market's band."
+        case .priceOffTick: "The price is not a multiple of the market's tick."
+        case .lotsOutOfRange: "The lots must be at least 1 and at most what the market allows for an order."
+        case .orderValueTooSmall: "The order is worth less over a term than the market's minimum."
+        case .budgetOutOfRange: "The budget must be at least 1 satoshi."
+        case .insufficientFunds: "The available funds or the budget do not pay for the shortest delivery of the order."
+        case .duplicateClientOrderID: "A live order of the account has this client order id."
+        case .orderUnknown: "The account has no such order."
+        case .orderClosed: "The order is closed already."
+        case .deliveryUnknown: "There is no such delivery that could still change."
+        case .staleSession: "A newer session of the rig is known."
+        case .idempotencyKeyReused: "This idempotency key was used with another request."
+        case .tooManyTotals: "A settlement chunk has at most 1,000 totals."
+        case .passwordInvalid: "A password digest has 32 bytes."
+        }
+    }
+}

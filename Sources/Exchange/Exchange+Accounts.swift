@@ -1,0 +1,84 @@
+internal import Ledger
+internal import Units
+
+/// Money and things that accounts own.
+extension Exchange {
+    static let mostTextBytes = 256
+
+    mutating func deposit(_ account: AccountID, _ amount: Satoshis, _ reference: String) throws(Rejection) -> Outcome {
+        guard amount > .zero, amount <= Satoshis.supply,
+            -state.balance(.custody).rawValue <= Satoshis.supply.rawValue - amount.rawValue
+        else { throw .amountOutOfRange }
+        guard account.rawValue > 0, (1...128).contains(reference.utf8.count) else { throw .textTooLong }
+        guard state.deposits[DepositKey(account: account, reference: reference)] == nil else {
+            throw .duplicateReference
+        }
+        let entry = post(.deposit, reference: reference, [
+            Posting(.available(account), amount), Posting(.custody, -amount),
+        ])
+        var returned = Returned()
+        resumeFunded(&returned)
+        match(returned)
+        return .entry(entry)
+    }
+
+    @discardableResult
+    mutating func post(_ kind: EntryKind, reference: String, _ postings: [Posting]) -> Int64 {
+        let id = state.counters.entry
+        emit(.entryPosted(LedgerEntry(id: id, kind: kind, at: time, reference: reference, postings: postings)))
+        return id
+    }
+
+    mutating func createPoolTarget(
+        _ owner: AccountID, name: String, url: String, user: String, password: String
+    ) throws(Rejection) -> Outcome {
+        guard [name, url, user].allSatisfy({ (1...Exchange.mostTextBytes).contains($0.utf8.count) }),
+            password.utf8.count <= Exchange.mostTextBytes
+        else { throw .textTooLong }
+        let id = PoolTargetID(state.counters.target)
+        emit(.poolTargetCreated(PoolTarget(
+            id: id, owner: owner, name: name, url: url, user: user, password: password, status: .unverified)))
+        return .poolTarget(id)
+    }
+
+    mutating func recordVerification(_ id: PoolTargetID, _ status: PoolStatus) throws(Rejection) -> Outcome {
+        guard let target = state.targets[id] else { throw .poolTargetUnknown }
+        guard target.status != status else { return .done }
+        emit(.poolTargetChanged(id, status))
+        if case .verified = status {
+            var returned = Returned()
+            for order in state.orders.values.filter({ $0.bid?.targets.contains(id) == true }).sorted(by: { $0.stamp < $1.stamp }) {
+                if order.status == .suspended(.poolsUnusable) {
+                    emit(.orderResumed(order.id, stamp: nextStamp()))
+                }
+                if let order = state.orders[order.id], order.open > .zero { returned.add(order) }
+            }
+            match(returned)
+        }
+        return .done
+    }
+
+    mutating func registerRig(
+        _ owner: AccountID, name: String, digest: [UInt8], fallback: PoolTargetID
+    ) throws(Rejection) -> Outcome {
+        guard (1...32).contains(name.utf8.count), name.utf8.allSatisfy(Exchange.isNameByte) else {
+            throw .rigNameInvalid
+        }
+        guard digest.count == 32 else { throw .passwordInvalid }
+        guard state.targets[fallback]?.owner == owner else { throw .poolTargetUnknown }
+        let user = "a\(owner).\(name)"
+        guard state.rigByUser[user] == nil else { throw .rigNameTaken }
+        let id = RigID(state.counters.rig)
+        emit(.rigRegistered(Rig(id: id, owner: owner, user: user, passwordDigest: digest, fallback: fallback)))
+        return .rig(id, user: user)
+    }
+
+    private static func isNameByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
+            true
+        default: false
+        }
+    }
+}

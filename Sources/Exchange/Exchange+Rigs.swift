@@ -1,0 +1,85 @@
+internal import OrderBook
+internal import Units
+
+/// What edges report.
+extension Exchange {
+    mutating func rigOnline(_ id: RigID, edge: EdgeID, session: Int64, mask: UInt32) throws(Rejection) -> Outcome {
+        guard let rig = state.rigs[id] else { throw .rigUnknown }
+        guard session > rig.lastSession else { throw .staleSession }
+        emit(.rigOnline(id, edge: edge, session: session, versionMask: mask))
+        var returned = Returned()
+        // A rig that came back rolling bits that its buyer's pools do not allow cannot go on.
+        if let running = rig.delivery, let delivery = state.deliveries[running],
+            let bid = state.orders[delivery.bid]?.bid, state.usable(bid.targets, versionMask: mask).isEmpty
+        {
+            end(delivery, .rigAway, at: time, &returned)
+        }
+        rematch(askOf: id, &returned)
+        return .done
+    }
+
+    mutating func rigOffline(_ id: RigID, session: Int64) throws(Rejection) -> Outcome {
+        guard let rig = state.rigs[id] else { throw .rigUnknown }
+        guard case .online(_, let current, _) = rig.presence, current == session else { throw .staleSession }
+        leave(rig)
+        return .done
+    }
+
+    private mutating func leave(_ rig: Rig) {
+        emit(.rigOffline(rig.id, at: time))
+        if let ask = rig.ask { refreshOffer(of: ask) }
+    }
+
+    mutating func edgeStarted(_ edge: EdgeID) -> Outcome {
+        let connected = state.rigs.values.filter {
+            guard case .online(let at, _, _) = $0.presence else { return false }
+            return at == edge
+        }
+        for rig in connected.sorted(by: { $0.id < $1.id }) { leave(rig) }
+        return .done
+    }
+
+    mutating func rigMeasured(_ id: RigID, session: Int64, _ hashrate: Hashrate) throws(Rejection) -> Outcome {
+        guard let rig = state.rigs[id] else { throw .rigUnknown }
+        guard session == rig.lastSession else { throw .staleSession }
+        guard hashrate.hashesPerSecond >= 0 else { throw .amountOutOfRange }
+        if rig.measured != hashrate { emit(.rigMeasured(id, hashrate)) }
+        var returned = Returned()
+        rematch(askOf: id, &returned)
+        return .done
+    }
+
+    /// A change of a rig's offer while it is not delivering may let its ask trade.
+    private mutating func rematch(askOf id: RigID, _ returned: inout Returned) {
+        if let ask = state.rigs[id]?.ask {
+            refreshOffer(of: ask)
+            if let order = state.orders[ask], order.open > .zero { returned.add(order) }
+        }
+        match(returned)
+    }
+
+    mutating func poolsUnusable(_ id: DeliveryID, reason: String) throws(Rejection) -> Outcome {
+        guard let delivery = state.deliveries[id], delivery.isRunning else { throw .deliveryUnknown }
+        var returned = Returned()
+        for target in state.orders[delivery.bid]?.bid?.targets ?? [] {
+            guard case .verified? = state.targets[target]?.status else { continue }
+            emit(.poolTargetChanged(target, .failed(reason: String(reason.prefix(200)))))
+        }
+        if let bid = state.orders[delivery.bid], bid.isAlive { emit(.orderSuspended(bid.id, .poolsUnusable)) }
+        for running in state.deliveries(of: delivery.bid) where running.isRunning {
+            end(running, .poolsUnusable, at: time, &returned)
+        }
+        match(returned)
+        return .done
+    }
+
+    mutating func underDelivered(_ id: DeliveryID, _ hashrate: Hashrate) throws(Rejection) -> Outcome {
+        guard let delivery = state.deliveries[id], delivery.isRunning else { throw .deliveryUnknown }
+        guard hashrate.hashesPerSecond >= 0, hashrate < delivery.hashrate else { throw .amountOutOfRange }
+        emit(.rigMeasured(delivery.rig, hashrate))
+        var returned = Returned()
+        end(delivery, .underDelivery, at: time, &returned)
+        match(returned)
+        return .done
+    }
+}

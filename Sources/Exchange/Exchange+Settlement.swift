@@ -1,0 +1,83 @@
+internal import Ledger
+internal import Settlement
+internal import Units
+
+/// Billing verified work and giving holds back.
+extension Exchange {
+    static let mostTotals = 1000
+
+    /// Bills what is new in the totals: lines one by one, money in one entry per chunk.
+    mutating func settle(run: Int64, chunk: Int64, _ totals: [DeliveryTotal]) throws(Rejection) -> Outcome {
+        guard totals.count <= Exchange.mostTotals else { throw .tooManyTotals }
+        var sheet = SettlementSheet()
+        var finished: [DeliveryID] = []
+        for total in totals {
+            guard let delivery = state.deliveries[total.delivery] else { continue }
+            bill(delivery, upTo: total.billableWork, run: run, chunk: chunk, &sheet)
+            if total.isFinal, !delivery.isRunning, !finished.contains(delivery.id) { finished.append(delivery.id) }
+        }
+        for id in finished {
+            guard let delivery = state.deliveries[id] else { continue }
+            sheet.move(delivery.held, from: .held(delivery.buyer), to: .available(delivery.buyer))
+        }
+        let postings = sheet.postings
+        if !postings.isEmpty { post(.settlement, reference: "run:\(run)/\(chunk)", postings) }
+        for id in finished { emit(.deliveryClosed(id)) }
+        var returned = Returned()
+        resumeFunded(&returned)
+        match(returned)
+        return .done
+    }
+
+    private mutating func bill(
+        _ delivery: Delivery, upTo total: Work, run: Int64, chunk: Int64, _ sheet: inout SettlementSheet
+    ) {
+        let capped = min(total, delivery.workCap(at: time))
+        let work = capped - delivery.settledWork
+        guard work > .zero, let billing = state.billings[delivery.billingKey] else { return }
+        var totals = billing.totals
+        let amounts = totals.add(work, terms: billing.terms(of: delivery))
+        // The hold pays first, then available funds, then the market.
+        let fromHold = min(amounts.debit, delivery.held)
+        let free = state.balance(.available(delivery.buyer)) + sheet.change(of: .available(delivery.buyer))
+        let fromAvailable = min(amounts.debit - fromHold, max(free, .zero))
+        let fromLoss = amounts.debit - fromHold - fromAvailable
+        sheet.add(.held(delivery.buyer), -fromHold)
+        sheet.add(.available(delivery.buyer), -fromAvailable)
+        sheet.add(.loss, -fromLoss)
+        sheet.add(.available(delivery.seller), amounts.proceeds)
+        sheet.add(.fees, amounts.sellerFee + amounts.buyerFee)
+        emit(.lineSettled(SettlementLine(
+            delivery: delivery.id, run: run, chunk: chunk, at: time, work: work, amounts: amounts,
+            fromHold: fromHold, fromAvailable: fromAvailable, fromLoss: fromLoss)))
+    }
+
+    /// Gives back what is left of a hold whose delivery nobody settled to the end in time.
+    mutating func release(_ delivery: Delivery) {
+        if delivery.held > .zero {
+            post(.release, reference: "delivery:\(delivery.id)", [
+                Posting(.held(delivery.buyer), -delivery.held), Posting(.available(delivery.buyer), delivery.held),
+            ])
+        }
+        emit(.deliveryClosed(delivery.id))
+    }
+}
+
+/// A chunk's postings, summed per account.
+private struct SettlementSheet {
+    private var changes: [LedgerAccount: Satoshis] = [:]
+
+    func change(of account: LedgerAccount) -> Satoshis { changes[account] ?? .zero }
+
+    mutating func add(_ account: LedgerAccount, _ amount: Satoshis) { changes[account, default: .zero] += amount }
+
+    mutating func move(_ amount: Satoshis, from: LedgerAccount, to: LedgerAccount) {
+        add(from, -amount)
+        add(to, amount)
+    }
+
+    /// By account; without those that do not change.
+    var postings: [Posting] {
+        changes.filter { $0.value != .zero }.sorted { $0.key < $1.key }.map { Posting($0.key, $0.value) }
+    }
+}

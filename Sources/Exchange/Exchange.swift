@@ -1,0 +1,141 @@
+internal import Ledger
+internal import OrderBook
+public import Units
+
+/// A market's single writer: commands in, events out (design, section 6).
+///
+/// A plain value without clock, randomness or I/O. It decides by looking at its state, and every decision is an
+/// event that changes the state at once; the same commands at the same times give the same events on any machine.
+public struct Exchange: Sendable {
+    public internal(set) var state: MarketState
+    /// Time of the last command; never runs backwards.
+    public private(set) var time: Timestamp
+    var events: [Event] = []
+
+    public init(_ state: MarketState = MarketState(), time: Timestamp = Timestamp(microseconds: 0)) {
+        self.state = state
+        self.time = time
+    }
+
+    /// When something becomes due by itself, if nothing else happens before: then send ``Command/advance``.
+    public var nextDeadline: Timestamp? { state.timers.next?.at }
+
+    /// Applies one command after everything that was due until then.
+    ///
+    /// - Returns: the answer and, in order, what happened. A refusal changes nothing (but may be recorded for its
+    ///   idempotency key).
+    public mutating func apply(_ envelope: CommandEnvelope, at now: Timestamp) -> (outcome: Outcome, events: [Event]) {
+        time = max(now, time)
+        events.removeAll(keepingCapacity: true)
+        fireTimers()
+        let outcome = answer(envelope)
+        return (outcome, events)
+    }
+
+    private mutating func answer(_ envelope: CommandEnvelope) -> Outcome {
+        guard let idempotency = envelope.idempotency else { return decide(envelope.command) }
+        if let known = state.answers[idempotency.key] {
+            return known.digest == idempotency.digest ? known.outcome : .rejected(.idempotencyKeyReused)
+        }
+        let outcome = decide(envelope.command)
+        emit(.answerRecorded(idempotency.key, RecordedAnswer(
+            number: state.counters.answer, digest: idempotency.digest, outcome: outcome)))
+        return outcome
+    }
+
+    private mutating func decide(_ command: Command) -> Outcome {
+        do throws(Rejection) {
+            if case .defineMarket(let rules) = command { return try define(rules) }
+            guard let rules = state.rules else { throw .marketUndefined }
+            return try decide(command, rules)
+        } catch {
+            return .rejected(error)
+        }
+    }
+
+    private mutating func decide(_ command: Command, _ rules: MarketRules) throws(Rejection) -> Outcome {
+        switch command {
+        case .defineMarket: throw .marketAlreadyDefined
+        case .deposit(let account, let amount, let reference):
+            return try deposit(account, amount, reference)
+        case .createPoolTarget(let owner, let name, let url, let user, let password):
+            return try createPoolTarget(owner, name: name, url: url, user: user, password: password)
+        case .recordVerification(let target, let status):
+            return try recordVerification(target, status)
+        case .registerRig(let owner, let name, let digest, let fallback):
+            return try registerRig(owner, name: name, digest: digest, fallback: fallback)
+        case .placeBid(let bid): return try place(bid, rules)
+        case .placeAsk(let ask): return try place(ask, rules)
+        case .cancelOrder(let id, let account): return try cancel(id, by: account)
+        case .rigOnline(let id, let edge, let session, let mask):
+            return try rigOnline(id, edge: edge, session: session, mask: mask)
+        case .rigOffline(let id, let session): return try rigOffline(id, session: session)
+        case .rigMeasured(let id, let session, let hashrate):
+            return try rigMeasured(id, session: session, hashrate)
+        case .poolsUnusable(let id, let reason): return try poolsUnusable(id, reason: reason)
+        case .underDelivered(let id, let hashrate): return try underDelivered(id, hashrate)
+        case .edgeStarted(let edge): return edgeStarted(edge)
+        case .settle(let run, let chunk, let totals): return try settle(run: run, chunk: chunk, totals)
+        case .advance: return .done
+        }
+    }
+
+    private mutating func define(_ rules: MarketRules) throws(Rejection) -> Outcome {
+        guard state.rules == nil else { throw .marketAlreadyDefined }
+        guard rules.flaw == nil else { throw .rulesInvalid }
+        emit(.marketDefined(rules))
+        return .done
+    }
+
+    mutating func emit(_ event: Event) {
+        state.evolve(event)
+        events.append(event)
+    }
+
+    mutating func nextStamp() -> Int64 { state.counters.stamp }
+
+    // MARK: - Time
+
+    private mutating func fireTimers() {
+        while let first = state.timers.next, first.at <= time {
+            // All ends of one instant return their lots first, in delivery order; then they match.
+            var returned = Returned()
+            while let timer = state.timers.next, timer.at == first.at {
+                state.timers.popFirst()
+                fire(timer, &returned)
+            }
+            match(returned)
+        }
+    }
+
+    private mutating func fire(_ timer: Timer, _ returned: inout Returned) {
+        switch timer.deadline {
+        case .term(let id):
+            guard let delivery = state.deliveries[id], delivery.isRunning else { return }
+            end(delivery, .term, at: delivery.expiresAt, &returned)
+        case .away(let id):
+            guard let rig = state.rigs[id], case .offline(let since) = rig.presence, let rules = state.rules,
+                since + rules.awayLimit <= timer.at, let running = rig.delivery,
+                let delivery = state.deliveries[running]
+            else { return }
+            end(delivery, .rigAway, at: timer.at, &returned)
+        case .hold(let id):
+            guard let delivery = state.deliveries[id], !delivery.isRunning else { return }
+            release(delivery)
+            resumeFunded(&returned)
+        }
+    }
+}
+
+/// Orders whose lots came back and that want to match again.
+struct Returned {
+    private(set) var bids: [OrderID] = []
+    private(set) var asks: [OrderID] = []
+
+    mutating func add(_ order: Order) {
+        switch order.side {
+        case .bid: if !bids.contains(order.id) { bids.append(order.id) }
+        case .ask: if !asks.contains(order.id) { asks.append(order.id) }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+internal import Settlement
+public import Units
+
+/// What is fixed about a market: sizes, limits, fees and times (design, section 4).
+public struct MarketRules: Hashable, Sendable {
+    /// Name of the algorithm's market, e.g. `SHA256D`.
+    public var symbol: String
+    /// The smallest tradable hashrate.
+    public var lot: Hashrate
+    /// Prices are whole multiples of it.
+    public var tick: Int64
+    /// The hashrate that a price buys for a day.
+    public var priceUnit: Hashrate
+    /// The lowest and highest price an order may name.
+    public var lowestPrice: Price
+    public var highestPrice: Price
+    /// The most lots one order may name.
+    public var mostLots: Lots
+    /// What a bid must at least be worth over one term, in satoshis.
+    public var minimumOrderValue: Satoshis
+    /// The longest time a delivery runs before both sides meet the book again.
+    public var term: Interval
+    /// The shortest time that a delivery may be shrunk to for want of funds.
+    public var shortestTerm: Interval
+    public var sellerFee: PartsPerMillion
+    public var buyerFee: PartsPerMillion
+    /// The lowest difficulty that edges assign.
+    public var minimumDifficulty: ShareDifficulty
+    /// The time between a rig's shares that edges aim at.
+    public var shareInterval: Interval
+    /// A rig that is away for longer ends its delivery.
+    public var awayLimit: Interval
+    /// A hold is given back this long after its delivery's end at the latest.
+    public var holdLimit: Interval
+
+    public init(
+        symbol: String, lot: Hashrate, tick: Int64, priceUnit: Hashrate, lowestPrice: Price, highestPrice: Price,
+        mostLots: Lots, minimumOrderValue: Satoshis, term: Interval, shortestTerm: Interval,
+        sellerFee: PartsPerMillion, buyerFee: PartsPerMillion, minimumDifficulty: ShareDifficulty,
+        shareInterval: Interval, awayLimit: Interval, holdLimit: Interval
+    ) {
+        self.symbol = symbol
+        self.lot = lot
+        self.tick = tick
+        self.priceUnit = priceUnit
+        self.lowestPrice = lowestPrice
+        self.highestPrice = highestPrice
+        self.mostLots = mostLots
+        self.minimumOrderValue = minimumOrderValue
+        self.term = term
+        self.shortestTerm = shortestTerm
+        self.sellerFee = sellerFee
+        self.buyerFee = buyerFee
+        self.minimumDifficulty = minimumDifficulty
+        self.shareInterval = shareInterval
+        self.awayLimit = awayLimit
+        self.holdLimit = holdLimit
+    }
+
+    /// SHA256D: lots of 1 TH/s, prices per PH/s and day.
+    public static let sha256d = MarketRules(
+        symbol: "SHA256D", lot: Hashrate(hashesPerSecond: 1_000_000_000_000), tick: 1,
+        priceUnit: Hashrate(hashesPerSecond: 1_000_000_000_000_000), lowestPrice: Price(1),
+        highestPrice: Price(100_000_000), mostLots: Lots(1_000_000_000), minimumOrderValue: Satoshis(1),
+        term: .seconds(3600), shortestTerm: .seconds(60), sellerFee: PartsPerMillion(10_000),
+        buyerFee: PartsPerMillion(10_000), minimumDifficulty: ShareDifficulty(units: 65_536),
+        shareInterval: .seconds(5), awayLimit: .seconds(60), holdLimit: .day)
+
+    /// A market for CPUs: lots of 100 kH/s, prices per MH/s and day, short terms, shares of a fraction of difficulty 1.
+    public static let demo = MarketRules(
+        symbol: "SHA256D", lot: Hashrate(hashesPerSecond: 100_000), tick: 1,
+        priceUnit: Hashrate(hashesPerSecond: 1_000_000), lowestPrice: Price(1),
+        highestPrice: Price(1_000_000_000_000), mostLots: Lots(1_000_000), minimumOrderValue: Satoshis(1),
+        term: .seconds(60), shortestTerm: .seconds(10), sellerFee: PartsPerMillion(10_000),
+        buyerFee: PartsPerMillion(10_000), minimumDifficulty: ShareDifficulty(units: 1),
+        shareInterval: .seconds(1), awayLimit: .seconds(60), holdLimit: .day)
+
+    /// The hashrate of some lots.
+    ///
+    /// - Precondition: `lots` is at most ``mostLots``
+    public func hashrate(_ lots: Lots) -> Hashrate {
+        Hashrate(hashesPerSecond: lots.rawValue * lot.hashesPerSecond)
+    }
+
+    /// The whole lots in a hashrate, rounded down, at most ``mostLots``.
+    public func lots(in hashrate: Hashrate) -> Lots {
+        min(Lots(hashrate.hashesPerSecond / lot.hashesPerSecond), mostLots)
+    }
+
+    /// The highest difficulty for a delivery: a share every two share intervals at the sold hashrate.
+    public func highestDifficulty(_ sold: Hashrate) -> ShareDifficulty {
+        let units = Tariff.work(sold, for: Interval(microseconds: shareInterval.microseconds * 2)).units
+        return ShareDifficulty(units: max(minimumDifficulty.units, units))
+    }
+
+    /// Why these rules cannot be a market's; nil when they can.
+    public var flaw: String? {
+        if symbol.isEmpty || symbol.utf8.count > 32 { return "symbol must have 1 to 32 bytes" }
+        if lot.hashesPerSecond < 1 { return "lot must be at least 1 H/s" }
+        if priceUnit.hashesPerSecond < 1 { return "price unit must be at least 1 H/s" }
+        if tick < 1 { return "tick must be at least 1" }
+        if lowestPrice.rawValue < 1 || highestPrice < lowestPrice { return "price band is empty" }
+        if mostLots.rawValue < 1 { return "an order must be allowed one lot" }
+        if mostLots.rawValue.multipliedReportingOverflow(by: lot.hashesPerSecond).overflow {
+            return "the most lots are more hashes per second than can be counted"
+        }
+        if shortestTerm < .seconds(1) || term < shortestTerm || term > .day { return "term must be within a day" }
+        if !(0...1_000_000).contains(sellerFee.rawValue) || !(0...1_000_000).contains(buyerFee.rawValue) {
+            return "fees must be 0 to 1,000,000 ppm"
+        }
+        if shareInterval < .milliseconds(100) || shareInterval > .seconds(60) {
+            return "share interval must be 0.1 to 60 seconds"
+        }
+        if awayLimit < .zero || holdLimit < awayLimit { return "hold limit must not be below the away limit" }
+        return nil
+    }
+}

@@ -1,0 +1,158 @@
+public import Ledger
+public import OrderBook
+public import Units
+internal import BinaryCoding
+internal import Settlement
+
+/// Everything that a market's single writer holds. Only events change it (``evolve(_:)``).
+///
+/// The entities are stored in tables; the rest is derived from them and rebuilt by ``init(restoring:)``.
+public struct MarketState: Sendable {
+    public internal(set) var rules: MarketRules?
+    public internal(set) var counters = Counters()
+    public internal(set) var targets = EntityTable<PoolTargetID, PoolTarget>()
+    public internal(set) var rigs = EntityTable<RigID, Rig>()
+    /// Orders that are alive, or have deliveries to settle.
+    public internal(set) var orders = EntityTable<OrderID, Order>()
+    /// Deliveries that are running, or not settled to the end.
+    public internal(set) var deliveries = EntityTable<DeliveryID, Delivery>()
+    public internal(set) var billings = EntityTable<BillingKey, Billing>()
+    public internal(set) var balances = EntityTable<LedgerAccount, Satoshis>()
+    public internal(set) var deposits = EntityTable<DepositKey, Satoshis>()
+    public internal(set) var answers = EntityTable<AnswerKey, RecordedAnswer>()
+
+    // Derived.
+    public internal(set) var book = OrderBook()
+    var ledger = Ledger()
+    var rigByUser: [String: RigID] = [:]
+    var orderByClientID: [AccountID: [String: OrderID]] = [:]
+    var deliveriesByOrder: [OrderID: Set<DeliveryID>] = [:]
+    var fundless: Set<OrderID> = []
+    var answerNumbers: AnswerQueue = AnswerQueue()
+    var timers = TimerQueue()
+
+    /// How many answers to keyed commands are remembered.
+    public static let mostAnswers = 1_000_000
+
+    public init() {}
+
+    /// A number that two equal states share, whatever way they came about.
+    public var hash: UInt64 {
+        var writer = BinaryWriter(reservingCapacity: 200)
+        counters.encode(into: &writer)
+        rules.encode(into: &writer)
+        return StateHash.of(writer.bytes) &+ targets.hash &+ rigs.hash &+ orders.hash &+ deliveries.hash
+            &+ billings.hash &+ balances.hash &+ deposits.hash &+ answers.hash
+    }
+
+    public func balance(_ account: LedgerAccount) -> Satoshis { ledger[account] }
+
+    /// The sum of all ledger accounts: zero.
+    public var ledgerTotal: Int128 { ledger.total }
+
+    public func rig(user: String) -> Rig? { rigByUser[user].flatMap { rigs[$0] } }
+
+    /// Deliveries of an order that are running or not settled to the end, oldest first.
+    public func deliveries(of order: OrderID) -> [Delivery] {
+        (deliveriesByOrder[order] ?? []).sorted().compactMap { deliveries[$0] }
+    }
+
+    /// Records all changes of entities from now on, for the projector.
+    public mutating func trackChanges() {
+        targets.trackChanges()
+        rigs.trackChanges()
+        orders.trackChanges()
+        deliveries.trackChanges()
+        billings.trackChanges()
+        balances.trackChanges()
+        deposits.trackChanges()
+        answers.trackChanges()
+    }
+}
+
+/// The images of the entities that changed: what the projector writes.
+public struct StateChanges: Sendable {
+    public var rules: MarketRules?
+    public var counters: Counters
+    public var targets: [PoolTargetID: EntityChange<PoolTarget>]
+    public var rigs: [RigID: EntityChange<Rig>]
+    public var orders: [OrderID: EntityChange<Order>]
+    public var deliveries: [DeliveryID: EntityChange<Delivery>]
+    public var billings: [BillingKey: EntityChange<Billing>]
+    public var balances: [LedgerAccount: EntityChange<Satoshis>]
+    public var deposits: [DepositKey: EntityChange<Satoshis>]
+    public var answers: [AnswerKey: EntityChange<RecordedAnswer>]
+
+    /// Takes a later set of changes on top: the later image of an entity stands.
+    public mutating func merge(_ later: StateChanges) {
+        rules = later.rules
+        counters = later.counters
+        targets.merge(later.targets) { $1 }
+        rigs.merge(later.rigs) { $1 }
+        orders.merge(later.orders) { $1 }
+        deliveries.merge(later.deliveries) { $1 }
+        billings.merge(later.billings) { $1 }
+        balances.merge(later.balances) { $1 }
+        deposits.merge(later.deposits) { $1 }
+        answers.merge(later.answers) { $1 }
+    }
+}
+
+extension MarketState {
+    public mutating func takeChanges() -> StateChanges {
+        StateChanges(
+            rules: rules, counters: counters, targets: targets.takeChanges(), rigs: rigs.takeChanges(),
+            orders: orders.takeChanges(), deliveries: deliveries.takeChanges(), billings: billings.takeChanges(),
+            balances: balances.takeChanges(), deposits: deposits.takeChanges(), answers: answers.takeChanges())
+    }
+}
+
+/// The live rows of all tables, as the projector left them.
+public struct StoredState: Sendable {
+    public var rules: MarketRules?
+    public var counters = Counters()
+    public var targets: [PoolTarget] = []
+    public var rigs: [Rig] = []
+    public var orders: [Order] = []
+    public var deliveries: [Delivery] = []
+    public var billings: [(BillingKey, Billing)] = []
+    public var balances: [(LedgerAccount, Satoshis)] = []
+    public var deposits: [(DepositKey, Satoshis)] = []
+    public var answers: [(AnswerKey, RecordedAnswer)] = []
+
+    public init() {}
+}
+
+extension MarketState {
+    /// Rebuilds a state from its tables.
+    ///
+    /// - Throws: ``LedgerError`` if the balances do not sum to zero.
+    public init(restoring stored: StoredState) throws(LedgerError) {
+        rules = stored.rules
+        counters = stored.counters
+        ledger = try Ledger(balances: Dictionary(stored.balances.map { ($0.0, $0.1) }) { $1 })
+        for target in stored.targets { targets.set(target.id, target) }
+        for rig in stored.rigs {
+            rigs.set(rig.id, rig)
+            rigByUser[rig.user] = rig.id
+        }
+        for (account, amount) in stored.balances { balances.set(account, amount) }
+        for (key, amount) in stored.deposits { deposits.set(key, amount) }
+        for (key, billing) in stored.billings { billings.set(key, billing) }
+        for (key, answer) in stored.answers.sorted(by: { $0.1.number < $1.1.number }) {
+            answers.set(key, answer)
+            answerNumbers.append(key)
+        }
+        for delivery in stored.deliveries {
+            deliveries.set(delivery.id, delivery)
+            deliveriesByOrder[delivery.bid, default: []].insert(delivery.id)
+            deliveriesByOrder[delivery.ask, default: []].insert(delivery.id)
+            scheduleTimer(of: delivery)
+        }
+        for order in stored.orders {
+            orders.set(order.id, order)
+            linkDerived(order)
+        }
+        for rig in rigs.values { scheduleTimer(of: rig) }
+    }
+}

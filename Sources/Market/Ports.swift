@@ -1,0 +1,189 @@
+public import Exchange
+public import Units
+
+/// Why a command got no answer from the exchange.
+public enum GatewayError: Error, Hashable, Sendable {
+    /// The queue is full: try again later.
+    case busy
+    /// The journal could not be written, or the market is shutting down: nothing happened, or it is not known yet.
+    case unavailable
+}
+
+/// The way to the market's single writer and to its committed state.
+public protocol MarketGateway: Sendable {
+    /// Queues a command and answers after its commit.
+    func submit(_ envelope: CommandEnvelope) async throws(GatewayError) -> Outcome
+
+    /// Looks at the committed state. `body` must be short: it holds up the publication of the next commit.
+    func read<T>(_ body: (MarketState) -> T) -> T
+}
+
+/// What an API key may do.
+public enum Role: String, Sendable, CaseIterable {
+    case buyer
+    case seller
+    case finance
+    case admin
+}
+
+/// Who is calling, by their API key.
+public struct Principal: Hashable, Sendable {
+    public var account: AccountID
+    public var name: String
+    public var roles: Set<Role>
+
+    public init(account: AccountID, name: String, roles: Set<Role>) {
+        self.account = account
+        self.name = name
+        self.roles = roles
+    }
+}
+
+/// Accounts and API keys, in the database.
+public protocol AccountDirectory: Sendable {
+    /// The owner of the key whose SHA-256 is `keyDigest`; nil when there is none.
+    func principal(keyDigest: [UInt8]) async throws -> Principal?
+    /// Whether an account of this number exists.
+    func exists(_ account: AccountID) async throws -> Bool
+}
+
+/// One row of the settlement report: a line, joined with its delivery.
+public struct ReportLine: Hashable, Sendable {
+    public var number: Int64
+    public var settledAt: Timestamp
+    public var run: Int64
+    public var delivery: DeliveryID
+    public var bid: OrderID
+    public var ask: OrderID
+    public var rig: RigID
+    public var buyer: AccountID
+    public var seller: AccountID
+    public var price: Price
+    public var lots: Lots
+    public var openedAt: Timestamp
+    /// Newly billed work of the line.
+    public var work: Work
+    public var charge: Satoshis
+    public var buyerFee: Satoshis
+    public var sellerFee: Satoshis
+
+    public init(
+        number: Int64, settledAt: Timestamp, run: Int64, delivery: DeliveryID, bid: OrderID, ask: OrderID, rig: RigID,
+        buyer: AccountID, seller: AccountID, price: Price, lots: Lots, openedAt: Timestamp, work: Work,
+        charge: Satoshis, buyerFee: Satoshis, sellerFee: Satoshis
+    ) {
+        self.number = number
+        self.settledAt = settledAt
+        self.run = run
+        self.delivery = delivery
+        self.bid = bid
+        self.ask = ask
+        self.rig = rig
+        self.buyer = buyer
+        self.seller = seller
+        self.price = price
+        self.lots = lots
+        self.openedAt = openedAt
+        self.work = work
+        self.charge = charge
+        self.buyerFee = buyerFee
+        self.sellerFee = sellerFee
+    }
+}
+
+/// A row of the deliveries table, ended ones included.
+public struct DeliveryRow: Hashable, Sendable {
+    public var delivery: Delivery
+    /// Metered so far, from the slots.
+    public var validWork: Work
+    public var billableWork: Work
+
+    public init(delivery: Delivery, validWork: Work, billableWork: Work) {
+        self.delivery = delivery
+        self.validWork = validWork
+        self.billableWork = billableWork
+    }
+}
+
+/// What is read from the projected tables.
+public protocol MarketReports: Sendable {
+    /// Settlement lines by number, after `cursor`, at most `limit`; of one account (as buyer or seller) or of all.
+    func settlementLines(account: AccountID?, after cursor: Int64, limit: Int) async throws -> [ReportLine]
+    /// Deliveries by number, after `cursor`; of one account (as buyer or seller) or of all.
+    func deliveries(account: AccountID?, after cursor: Int64, limit: Int) async throws -> [DeliveryRow]
+}
+
+/// Live figures of the embedded edge.
+public struct LiveDelivery: Hashable, Sendable {
+    /// Average over the last minute, by verified shares.
+    public var hashrate: Hashrate
+    public var validShares: Int64
+    public var staleShares: Int64
+    public var otherShares: Int64
+
+    public init(hashrate: Hashrate, validShares: Int64, staleShares: Int64, otherShares: Int64) {
+        self.hashrate = hashrate
+        self.validShares = validShares
+        self.staleShares = staleShares
+        self.otherShares = otherShares
+    }
+}
+
+/// What a rig is doing right now.
+public struct LiveRig: Hashable, Sendable {
+    public var hashrate: Hashrate
+    /// URL of the pool it works for.
+    public var pool: String?
+    public var userAgent: String?
+    public var connectedSince: Timestamp?
+    public var switches: Int64
+
+    public init(
+        hashrate: Hashrate, pool: String?, userAgent: String?, connectedSince: Timestamp?, switches: Int64
+    ) {
+        self.hashrate = hashrate
+        self.pool = pool
+        self.userAgent = userAgent
+        self.connectedSince = connectedSince
+        self.switches = switches
+    }
+}
+
+public protocol LiveEdge: Sendable {
+    func deliveries() async -> [DeliveryID: LiveDelivery]
+    func rigs() async -> [RigID: LiveRig]
+    /// Where rigs connect: `stratum+tcp://host:port`.
+    var stratumURL: String { get }
+}
+
+/// One step of a pool's verification.
+public struct VerificationStep: Hashable, Sendable {
+    public var name: String
+    public var isOK: Bool
+    /// What was found, or why it failed, in a sentence.
+    public var detail: String
+
+    public init(name: String, isOK: Bool, detail: String) {
+        self.name = name
+        self.isOK = isOK
+        self.detail = detail
+    }
+}
+
+public struct VerificationResult: Hashable, Sendable {
+    public var steps: [VerificationStep]
+    /// nil when a step failed.
+    public var capabilities: PoolCapabilities?
+
+    public init(steps: [VerificationStep], capabilities: PoolCapabilities?) {
+        self.steps = steps
+        self.capabilities = capabilities
+    }
+}
+
+/// Tries a pool out before an order may use it.
+public protocol PoolVerifying: Sendable {
+    func verify(url: String, user: String, password: String) async -> VerificationResult
+    /// Why a URL cannot be a pool's; nil when it can.
+    func flaw(inURL url: String) -> String?
+}
