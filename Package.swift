@@ -12,6 +12,7 @@ let package = Package(
     products: [],
     dependencies: [
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     ],
     targets: [
         .target(name: "Units", swiftSettings: settings),
@@ -28,7 +29,13 @@ let package = Package(
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
             swiftSettings: settings),
-        .target(name: "Market", dependencies: ["Units", "Exchange"], swiftSettings: settings),
+        .target(
+            name: "Market",
+            dependencies: [
+                "Units", "BinaryCoding", "Exchange", "Metering", "Routing",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings),
         .testTarget(name: "UnitsTests", dependencies: ["Units"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

@@ -55,6 +55,8 @@ public struct EntityTable<Key: Hashable & Comparable & Sendable & BinaryCodable,
     /// From now on changes are collected for ``takeChanges()``.
     mutating func trackChanges() { changes = [:] }
 
+    mutating func stopTrackingChanges() { changes = nil }
+
     /// The last image of every entity that changed since the last call, by key.
     mutating func takeChanges() -> [Key: EntityChange<Entity>] {
         guard let taken = changes else { return [:] }

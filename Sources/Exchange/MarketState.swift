@@ -68,6 +68,20 @@ public struct MarketState: Sendable {
         deposits.trackChanges()
         answers.trackChanges()
     }
+
+    /// This state, not recording changes.
+    public func untracked() -> MarketState {
+        var copy = self
+        copy.targets.stopTrackingChanges()
+        copy.rigs.stopTrackingChanges()
+        copy.orders.stopTrackingChanges()
+        copy.deliveries.stopTrackingChanges()
+        copy.billings.stopTrackingChanges()
+        copy.balances.stopTrackingChanges()
+        copy.deposits.stopTrackingChanges()
+        copy.answers.stopTrackingChanges()
+        return copy
+    }
 }
 
 /// The images of the entities that changed: what the projector writes.

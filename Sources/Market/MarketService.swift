@@ -1,0 +1,149 @@
+public import Exchange
+internal import Foundation
+public import Logging
+public import Units
+
+/// Why a market cannot start; the description is one line for the operator.
+public enum MarketStartError: Error, CustomStringConvertible {
+    case journalUnreadable(sequence: Int64, detail: String)
+    case stateMismatch(position: Int64)
+    case tablesInvalid(String)
+    case rulesDiffer(String)
+
+    public var description: String {
+        switch self {
+        case .journalUnreadable(let sequence, let detail):
+            "journal row \(sequence) cannot be read: \(detail)"
+        case .stateMismatch(let position):
+            "the tables do not match the journal at position \(position): restore a backup, or rebuild the tables"
+        case .tablesInvalid(let detail): "the tables cannot be read: \(detail)"
+        case .rulesDiffer(let detail): "the database holds a market with other rules: \(detail)"
+        }
+    }
+}
+
+/// What start-up read: tables plus the journal's tail.
+final class LoadedMarket {
+    let committed: CommittedState
+    let journal: any JournalPort
+    let position: WriterPosition
+    let at: Timestamp
+    /// The tail that the tables lack.
+    let tail: Projection?
+
+    init(
+        committed: CommittedState, journal: any JournalPort, position: WriterPosition, at: Timestamp,
+        tail: Projection?
+    ) {
+        self.committed = committed
+        self.journal = journal
+        self.position = position
+        self.at = at
+        self.tail = tail
+    }
+
+    /// Takes over as writer, loads the tables and applies what the journal has beyond them.
+    static func load(tables: any TablesPort, journal: sending any JournalPort) async throws -> LoadedMarket {
+        let position = try journal.takeOver()
+        let stored = try await tables.load()
+        var state: MarketState
+        do { state = try MarketState(restoring: stored.state) } catch {
+            throw MarketStartError.tablesInvalid("\(error)")
+        }
+        guard stored.last == 0 || state.hash == stored.stateHash else {
+            throw MarketStartError.stateMismatch(position: stored.last)
+        }
+        state.trackChanges()
+        var at = stored.at
+        var hash = stored.stateHash
+        var last = stored.last
+        var appended = Appended()
+        try journal.replay(after: stored.last) { row in
+            guard row.first == last + 1 else {
+                throw MarketStartError.journalUnreadable(sequence: row.first, detail: "rows before it are missing")
+            }
+            let commands: [JournalledCommand]
+            do { commands = try JournalBody.decode(row.body) } catch {
+                throw MarketStartError.journalUnreadable(sequence: row.first, detail: "\(error)")
+            }
+            for command in commands { for event in command.events { state.evolve(event) } }
+            guard state.hash == row.stateHash else { throw MarketStartError.stateMismatch(position: row.last) }
+            appended.entries += Appended(commands, first: row.first).entries
+            (at, hash, last) = (row.at, row.stateHash, row.last)
+        }
+        guard last == position.last else {
+            throw MarketStartError.journalUnreadable(sequence: position.last, detail: "the journal ends at \(last)")
+        }
+        let changes = state.takeChanges()
+        let tail = last == stored.last ? nil : Projection(
+            previous: stored.last, last: last, at: at, stateHash: hash, changes: changes, appended: appended)
+        return LoadedMarket(
+            committed: CommittedState(state), journal: journal, position: position, at: at, tail: tail)
+    }
+}
+
+/// A market in operation: its writer and projector.
+public final class MarketService: Sendable {
+    public let writer: MarketWriter
+    private let projector: Projector
+    private let projection: Task<Void, Never>
+
+    private init(writer: MarketWriter, projector: Projector) {
+        self.writer = writer
+        self.projector = projector
+        projection = Task { await projector.run() }
+    }
+
+    /// Loads, takes over and starts; returns when commands are accepted.
+    ///
+    /// - Throws: ``MarketStartError`` or the storage's error
+    public static func start(
+        rules: MarketRules, tables: any TablesPort, journal: sending any JournalPort,
+        configuration: MarketWriter.Configuration = .init(), logger: Logger,
+        clock: @escaping @Sendable () -> Timestamp = MarketService.systemClock,
+        onDeposed: @escaping @Sendable (JournalError) -> Void
+    ) async throws -> MarketService {
+        let loaded = try await LoadedMarket.load(tables: tables, journal: journal)
+        if let tail = loaded.tail { try await tables.project(tail) }
+        let projector = Projector(tables: tables, position: loaded.position.last, logger: logger)
+        let writer = MarketWriter(
+            loaded: loaded, projector: projector, configuration: configuration, logger: logger, clock: clock,
+            onDeposed: onDeposed)
+        nonisolated(unsafe) let unshared = loaded
+        writer.start(unshared)
+        let service = MarketService(writer: writer, projector: projector)
+        do { try await service.define(rules) } catch {
+            await service.stop()
+            throw error
+        }
+        return service
+    }
+
+    /// Commits what waits, brings the tables up to date and ends.
+    public func stop() async {
+        await writer.stop()
+        projector.stop()
+        await projection.value
+    }
+
+    /// Returns once everything committed so far is in the tables.
+    public func projected() async { await projector.drained() }
+
+    public static let systemClock: @Sendable () -> Timestamp = {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
+    }
+
+    private func define(_ rules: MarketRules) async throws {
+        let known = writer.read { $0.rules }
+        if let known {
+            guard known == rules else {
+                throw MarketStartError.rulesDiffer("it was created with lot \(known.lot), this server has \(rules.lot)")
+            }
+            return
+        }
+        let outcome = try await writer.submit(CommandEnvelope(.defineMarket(rules)))
+        if case .rejected(let rejection) = outcome { throw MarketStartError.tablesInvalid(rejection.explanation) }
+    }
+}

@@ -1,0 +1,119 @@
+internal import Exchange
+internal import Logging
+internal import Synchronization
+internal import Units
+
+/// Follows the journal and brings the tables up to date in bulk, each transaction recording how far it has come.
+final class Projector: Sendable {
+    private struct State {
+        var pending: Projection?
+        var projected: Int64
+        var taken: Int64
+        var waiter: CheckedContinuation<Void, Never>?
+        var idlers: [CheckedContinuation<Void, Never>] = []
+        var isStopping = false
+    }
+
+    private let tables: any TablesPort
+    private let logger: Logger
+    private let state: Mutex<State>
+
+    init(tables: any TablesPort, position: Int64, logger: Logger) {
+        self.tables = tables
+        self.logger = logger
+        state = Mutex(State(projected: position, taken: position))
+    }
+
+    /// Commands that are committed and not in the tables yet.
+    var lag: Int64 { state.withLock { max(0, ($0.pending?.last ?? $0.taken) - $0.projected) } }
+
+    func add(_ changes: StateChanges, _ appended: Appended, _ row: JournalRow) {
+        let waiter = state.withLock { state in
+            if state.pending == nil {
+                state.pending = Projection(
+                    previous: state.taken, last: row.last, at: row.at, stateHash: row.stateHash, changes: changes,
+                    appended: appended)
+            } else {
+                state.pending?.changes.merge(changes)
+                state.pending?.appended.entries += appended.entries
+                state.pending?.last = row.last
+                state.pending?.at = row.at
+                state.pending?.stateHash = row.stateHash
+            }
+            defer { state.waiter = nil }
+            return state.waiter
+        }
+        waiter?.resume()
+    }
+
+    /// Projects until it is stopped and nothing is left.
+    func run() async {
+        while let work = await next() {
+            await project(work)
+            let idlers = state.withLock { state in
+                state.projected = work.last
+                guard state.pending == nil else { return [CheckedContinuation<Void, Never>]() }
+                defer { state.idlers = [] }
+                return state.idlers
+            }
+            for idler in idlers { idler.resume() }
+        }
+    }
+
+    func stop() {
+        let waiter = state.withLock { state in
+            state.isStopping = true
+            defer { state.waiter = nil }
+            return state.waiter
+        }
+        waiter?.resume()
+    }
+
+    /// Returns once everything committed so far is in the tables.
+    func drained() async {
+        await withCheckedContinuation { continuation in
+            let isDone = state.withLock { state in
+                if state.pending == nil, state.projected == state.taken { return true }
+                state.idlers.append(continuation)
+                return false
+            }
+            if isDone { continuation.resume() }
+        }
+    }
+
+    private func next() async -> Projection? {
+        while true {
+            let (work, isStopping) = state.withLock { state in
+                defer { state.pending = nil }
+                if let pending = state.pending { state.taken = pending.last }
+                return (state.pending, state.isStopping)
+            }
+            if let work { return work }
+            if isStopping { return nil }
+            await withCheckedContinuation { continuation in
+                let mustGo = state.withLock { state in
+                    if state.pending != nil || state.isStopping { return true }
+                    state.waiter = continuation
+                    return false
+                }
+                if mustGo { continuation.resume() }
+            }
+        }
+    }
+
+    /// Tries until it succeeds: the journal has it, so a pause loses nothing.
+    private func project(_ work: Projection) async {
+        var pause = Duration.milliseconds(50)
+        while true {
+            do {
+                try await tables.project(work)
+                return
+            } catch {
+                logger.error("projection failed", metadata: ["position": "\(work.last)", "detail": "\(error)"])
+                if state.withLock({ $0.isStopping }) { return }
+                try? await Task.sleep(for: pause)
+                pause = min(pause * 2, .seconds(2))
+            }
+        }
+    }
+}

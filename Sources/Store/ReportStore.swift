@@ -1,0 +1,56 @@
+public import Database
+internal import Exchange
+public import Market
+public import Units
+
+/// Reports over the projected tables.
+public struct ReportStore: MarketReports {
+    private let database: Database
+
+    public init(_ database: Database) { self.database = database }
+
+    public func settlementLines(account: AccountID?, after cursor: Int64, limit: Int) async throws -> [ReportLine] {
+        try await database.read { connection in
+            let rows = try connection.query(
+                """
+                SELECT l.number, l.at, l.run, d.id, d.bid, d.ask, d.rig, d.buyer, d.seller, d.price, d.lots,
+                       d.opened_at, l.work, l.charge, l.buyer_fee, l.seller_fee
+                FROM settlement_lines l JOIN deliveries d ON d.id = l.delivery
+                WHERE l.number > $1 AND ($2 = 0 OR d.buyer = $2 OR d.seller = $2)
+                ORDER BY l.number LIMIT $3
+                """, [.integer(cursor), .integer(account?.rawValue ?? 0), .integer(Int64(limit))])
+            return try rows.map { row in
+                ReportLine(
+                    number: try row.int64(0), settledAt: Timestamp(microseconds: try row.int64(1)),
+                    run: try row.int64(2), delivery: DeliveryID(try row.int64(3)), bid: OrderID(try row.int64(4)),
+                    ask: OrderID(try row.int64(5)), rig: RigID(try row.int64(6)), buyer: AccountID(try row.int64(7)),
+                    seller: AccountID(try row.int64(8)), price: Price(try row.int64(9)), lots: Lots(try row.int64(10)),
+                    openedAt: Timestamp(microseconds: try row.int64(11)), work: Work(units: try row.int64(12)),
+                    charge: Satoshis(try row.int64(13)), buyerFee: Satoshis(try row.int64(14)),
+                    sellerFee: Satoshis(try row.int64(15)))
+            }
+        }
+    }
+
+    public func deliveries(account: AccountID?, after cursor: Int64, limit: Int) async throws -> [DeliveryRow] {
+        let columns = TableColumns.delivery.map { "d.\($0)" }.joined(separator: ", ")
+        return try await database.read { connection in
+            let rows = try connection.query(
+                """
+                SELECT \(columns),
+                       (SELECT CAST(coalesce(sum(s.valid_work), 0) AS BIGINT) FROM meter_slots s
+                        WHERE s.delivery = d.id),
+                       (SELECT CAST(coalesce(sum(s.billable_work), 0) AS BIGINT) FROM meter_slots s
+                        WHERE s.delivery = d.id)
+                FROM deliveries d
+                WHERE d.id > $1 AND ($2 = 0 OR d.buyer = $2 OR d.seller = $2)
+                ORDER BY d.id LIMIT $3
+                """, [.integer(cursor), .integer(account?.rawValue ?? 0), .integer(Int64(limit))])
+            return try rows.map { row in
+                DeliveryRow(
+                    delivery: try TableReader.delivery(row), validWork: Work(units: try row.int64(23)),
+                    billableWork: Work(units: try row.int64(24)))
+            }
+        }
+    }
+}
