@@ -7,36 +7,118 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+
 let package = Package(
     name: "hashspot",
-    products: [],
+    platforms: [.macOS(.v15)],
+    products: [.executable(name: "hashspot", targets: ["hashspot"])],
     dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     ],
     targets: [
+        // L0: words.
         .target(name: "Units", swiftSettings: settings),
         .target(name: "BinaryCoding", swiftSettings: settings),
-        .target(name: "Metering", dependencies: ["Units", "BinaryCoding"], swiftSettings: settings),
-        .target(name: "Routing", dependencies: ["Units"], swiftSettings: settings),
+
+        // L1: pure parts.
+        // Hashing is optimised in debug builds too: tests and demos do real proof of work.
+        .target(name: "CHashing", cSettings: [.unsafeFlags(["-O3"])]),
+        .target(name: "ProofOfWork", dependencies: ["Units", "CHashing"], swiftSettings: settings),
+        .target(name: "Stratum", dependencies: ["Units"], swiftSettings: settings),
         .target(name: "OrderBook", dependencies: ["Units"], swiftSettings: settings),
         .target(name: "Ledger", dependencies: ["Units"], swiftSettings: settings),
+        .target(name: "Metering", dependencies: ["Units", "BinaryCoding"], swiftSettings: settings),
         .target(name: "Settlement", dependencies: ["Units"], swiftSettings: settings),
+        .target(name: "Routing", dependencies: ["Units"], swiftSettings: settings),
+
+        // L2: the market's state machine.
         .target(
             name: "Exchange",
             dependencies: [
-                "Units", "BinaryCoding", "OrderBook", "Ledger", "Settlement", "Routing",
+                "Units", "BinaryCoding", "OrderBook", "Ledger", "Settlement",
                 .product(name: "HeapModule", package: "swift-collections"),
+            ],
+            swiftSettings: settings),
+
+        // L3: shells around them.
+        .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"]), .brew(["libpq"])]),
+        .executableTarget(name: "embed-migrations", swiftSettings: settings),
+        .plugin(name: "EmbedMigrations", capability: .buildTool(), dependencies: ["embed-migrations"]),
+        .target(
+            name: "MigrationFiles", path: "Migrations",
+            exclude: ["sqlite", "sqlite-journal", "postgres", "spool"], swiftSettings: settings,
+            plugins: ["EmbedMigrations"]),
+        .target(
+            name: "Database",
+            dependencies: [
+                "CPostgres", "MigrationFiles", crypto, .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],
             swiftSettings: settings),
         .target(
             name: "Market",
+            dependencies: ["Units", "BinaryCoding", "Exchange", "Metering", "Routing", logging],
+            swiftSettings: settings),
+        .target(
+            name: "Store",
             dependencies: [
-                "Units", "BinaryCoding", "Exchange", "Metering", "Routing",
-                .product(name: "Logging", package: "swift-log"),
+                "Units", "BinaryCoding", "OrderBook", "Ledger", "Metering", "Settlement", "Exchange", "Market",
+                "Database",
             ],
             swiftSettings: settings),
+        .target(name: "StratumLines", dependencies: [nioCore], swiftSettings: settings),
+        .target(
+            name: "Miner",
+            dependencies: ["Stratum", "StratumLines", "ProofOfWork", "Units", logging, nioCore, nioPosix],
+            swiftSettings: settings),
+        .target(
+            name: "MiningPool",
+            dependencies: [
+                "Stratum", "StratumLines", "ProofOfWork", "Units", logging, nioCore, nioPosix,
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+
+        // L4: the command.
+        .executableTarget(
+            name: "hashspot",
+            dependencies: [
+                "Miner", "MiningPool", "Stratum", "Units", "Store", "Market", "Database", "MigrationFiles", logging,
+                nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings),
+
+        // Tests.
+        .target(name: "TestSupport", dependencies: ["Database"], path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(name: "UnitsTests", dependencies: ["Units"], swiftSettings: settings),
+        .testTarget(
+            name: "ProofOfWorkTests", dependencies: ["ProofOfWork", "CHashing", "Units", crypto],
+            swiftSettings: settings),
+        .testTarget(
+            name: "StratumTests", dependencies: ["Stratum", "ProofOfWork", "Units"], swiftSettings: settings),
+        .testTarget(
+            name: "MiningPoolTests",
+            dependencies: [
+                "Miner", "MiningPool", "Stratum", "StratumLines", "ProofOfWork", "Units", logging, nioCore, nioPosix,
+                .product(name: "NIOEmbedded", package: "swift-nio"), .product(name: "NIOTestUtils", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "DatabaseTests", dependencies: ["Database", "MigrationFiles", "TestSupport"],
+            swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,1 @@
+-- spool: first tables. The migrator itself keeps schema_migrations.
