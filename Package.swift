@@ -22,6 +22,32 @@ let package = Package(
         .target(name: "CHashing", cSettings: [.unsafeFlags(["-O3"])]),
         .target(name: "ProofOfWork", dependencies: ["Units", "CHashing"], swiftSettings: settings),
         .target(name: "Stratum", dependencies: ["Units"], swiftSettings: settings),
+        .target(
+            name: "StratumLines", dependencies: [.product(name: "NIOCore", package: "swift-nio")],
+            swiftSettings: settings),
+        .target(
+            name: "Miner",
+            dependencies: [
+                "Stratum", "StratumLines", "ProofOfWork", "Units", .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .target(
+            name: "MiningPool",
+            dependencies: [
+                "Stratum", "StratumLines", "ProofOfWork", "Units", .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "hashspot",
+            dependencies: [
+                "Miner", "MiningPool", "Stratum", "Units", .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings),
         .testTarget(name: "UnitsTests", dependencies: ["Units"], swiftSettings: settings),
         .testTarget(
             name: "ProofOfWorkTests",
@@ -29,6 +55,15 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "StratumTests", dependencies: ["Stratum", "ProofOfWork", "Units"], swiftSettings: settings),
+        .testTarget(
+            name: "MiningPoolTests",
+            dependencies: [
+                "Miner", "MiningPool", "Stratum", "StratumLines", "ProofOfWork", "Units",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"), .product(name: "NIOTestUtils", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )
