@@ -275,6 +275,8 @@ CREATE TABLE shares (
     nonce       BIGINT NOT NULL,
     version     BIGINT NOT NULL,
     hash        BLOB NOT NULL,
+    pool_reply  INTEGER,                        -- 1 accepted, 2 rejected, 3 unanswered; NULL: not forwarded, or open
+    pool_error  BIGINT,
     PRIMARY KEY (edge, epoch, number)
 );
 

@@ -71,9 +71,9 @@ public struct MarketRules: Hashable, Sendable {
         symbol: "SHA256D", lot: Hashrate(hashesPerSecond: 100_000), tick: 1,
         priceUnit: Hashrate(hashesPerSecond: 1_000_000), lowestPrice: Price(1),
         highestPrice: Price(1_000_000_000_000), mostLots: Lots(1_000_000), minimumOrderValue: Satoshis(1),
-        term: .seconds(60), shortestTerm: .seconds(10), sellerFee: PartsPerMillion(10_000),
+        term: .seconds(20), shortestTerm: .seconds(5), sellerFee: PartsPerMillion(10_000),
         buyerFee: PartsPerMillion(10_000), minimumDifficulty: ShareDifficulty(units: 1),
-        shareInterval: .seconds(1), awayLimit: .seconds(60), holdLimit: .day)
+        shareInterval: .milliseconds(500), awayLimit: .seconds(60), holdLimit: .day)
 
     /// The hashrate of some lots.
     ///

@@ -60,6 +60,6 @@ enum MarketRoutes {
         guard !targets.isEmpty else { return nil }
         return Route(
             delivery: delivery.id, bid: delivery.bid, targets: targets, validUntil: delivery.expiresAt,
-            maxWork: delivery.maxWork, maxDifficulty: delivery.maxDifficulty)
+            maxWork: delivery.maxWork, maxDifficulty: delivery.maxDifficulty, hashrate: delivery.hashrate)
     }
 }

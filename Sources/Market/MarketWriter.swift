@@ -104,7 +104,9 @@ public final class MarketWriter: MarketGateway {
         return try result.get()
     }
 
-    /// Queues a command whose answer nobody needs; false when the queue is full.
+    /// Queues a report whose answer nobody needs; false when the market is stopping or far behind.
+    ///
+    /// Reports must not be lost while callers crowd the queue, so they may fill it eight times over.
     @discardableResult
     public func post(_ command: Command) -> Bool { enqueue(Pending(envelope: CommandEnvelope(command), answer: nil)) }
 
@@ -115,7 +117,8 @@ public final class MarketWriter: MarketGateway {
         let mayWrite = projector.lag < configuration.mostUnprojected
         let refusal: GatewayError? = queue.withLock { queue in
             if queue.isStopping { return .unavailable }
-            guard mayWrite, queue.waiting.count < configuration.mostWaiting else { return .busy }
+            let most = pending.answer == nil ? configuration.mostWaiting * 8 : configuration.mostWaiting
+            guard mayWrite, queue.waiting.count < most else { return .busy }
             queue.waiting.append(pending)
             return nil
         }
@@ -193,6 +196,9 @@ public final class MarketWriter: MarketGateway {
         }
         if !journalled.isEmpty, !write(journalled, loop) {
             for pending in batch { pending.answer?(.failure(.unavailable)) }
+            // Reports that nobody waits for are tried again.
+            let reports = batch.filter { $0.answer == nil }
+            queue.withLock { $0.waiting.insert(contentsOf: reports, at: 0) }
             return
         }
         for (pending, outcome) in zip(batch, outcomes) { pending.answer?(.success(outcome)) }

@@ -77,11 +77,15 @@ public struct MeterStore: MeterPort {
         let origin: [SQLValue] = [.integer(batch.edge.rawValue), .integer(batch.epoch)]
         var jobs: [[SQLValue]] = []
         var shares: [[SQLValue]] = []
+        var replies: [[SQLValue]] = []
         for record in batch.records {
             switch record {
             case .job(let job): jobs.append(origin + MeterStore.values(job))
             case .share(let share): shares.append(origin + MeterStore.values(share))
-            case .poolReply: break
+            case .poolReply(let reply):
+                replies.append([
+                    .integer(Int64(reply.reply.rawValue)), .integer(reply.errorCode),
+                ] + origin + [.integer(reply.share)])
             }
         }
         if !jobs.isEmpty {
@@ -95,6 +99,11 @@ public struct MeterStore: MeterPort {
                 "edge", "epoch", "number", "received_at", "rig", "delivery", "job", "verdict", "difficulty",
                 "billable", "forwarded", "extranonce2", "ntime", "nonce", "version", "hash",
             ]), rows: shares)
+        }
+        if !replies.isEmpty {
+            try connection.executeMany(
+                "UPDATE shares SET pool_reply = $1, pool_error = $2 WHERE edge = $3 AND epoch = $4 AND number = $5",
+                rows: replies)
         }
     }
 

@@ -5,7 +5,7 @@ public import Units
 
 /// Reports over the projected tables.
 public struct ReportStore: MarketReports {
-    private let database: Database
+    let database: Database
 
     public init(_ database: Database) { self.database = database }
 

@@ -1,0 +1,163 @@
+public import Database
+
+/// One invariant, checked on the tables.
+public struct AuditFinding: Hashable, Sendable {
+    public var invariant: String
+    /// How many rows break it; 0 when it holds.
+    public var violations: Int64
+}
+
+/// Checks of the books that can be run on live data (design, section 8).
+///
+/// Each is one query that counts what breaks the invariant, in one snapshot with the others.
+public struct Audit: Sendable {
+    private let database: Database
+
+    public init(_ database: Database) { self.database = database }
+
+    public func run() async throws -> [AuditFinding] {
+        try await database.read { connection in
+            try Audit.checks.map { check in
+                let row = try connection.queryOne(check.sql, [])
+                return AuditFinding(invariant: check.invariant, violations: try row?.optionalInt64(0) ?? 0)
+            }
+        }
+    }
+
+    private static let checks: [(invariant: String, sql: String)] = [
+        (
+            "every ledger entry sums to zero",
+            """
+            SELECT count(*) FROM (
+                SELECT e.id FROM ledger_entries e LEFT JOIN ledger_postings p ON p.entry = e.id
+                GROUP BY e.id HAVING coalesce(sum(p.amount), 1) <> 0
+            ) AS broken
+            """
+        ),
+        (
+            "all accounts together are zero",
+            "SELECT count(*) FROM (SELECT sum(balance) AS total FROM ledger_balances) AS t WHERE t.total <> 0"
+        ),
+        (
+            "every balance is the sum of its postings",
+            """
+            SELECT count(*) FROM ledger_balances b WHERE b.balance <> (
+                SELECT coalesce(sum(p.amount), 0) FROM ledger_postings p
+                WHERE p.account_kind = b.kind AND p.owner = b.owner)
+            """
+        ),
+        (
+            "held funds are the sum of open holds",
+            """
+            SELECT count(*) FROM ledger_balances b WHERE b.kind = 2 AND b.balance <> (
+                SELECT coalesce(sum(d.held), 0) FROM deliveries d WHERE d.live = 1 AND d.buyer = b.owner)
+            """
+        ),
+        (
+            "no customer's balance is negative",
+            "SELECT count(*) FROM ledger_balances WHERE kind IN (1, 2) AND balance < 0"
+        ),
+        (
+            "batch sequences have no gap",
+            """
+            SELECT count(*) FROM (
+                SELECT edge, epoch FROM batches GROUP BY edge, epoch
+                HAVING count(*) <> max(sequence) OR min(sequence) <> 1
+            ) AS broken
+            """
+        ),
+        (
+            "every slot is the sum of its shares",
+            """
+            SELECT count(*) FROM meter_slots s
+            LEFT JOIN (
+                SELECT delivery, rig, received_at / 60000000 AS minute, count(*) AS shares, sum(difficulty) AS work,
+                       sum(CASE WHEN billable = 1 THEN difficulty ELSE 0 END) AS billable_work
+                FROM shares WHERE verdict = 1 GROUP BY delivery, rig, received_at / 60000000
+            ) r ON r.delivery = s.delivery AND r.rig = s.rig AND r.minute = s.minute
+            WHERE s.valid_shares <> coalesce(r.shares, 0) OR s.valid_work <> coalesce(r.work, 0)
+               OR s.billable_work <> coalesce(r.billable_work, 0)
+            """
+        ),
+        (
+            "every header is valid at most once",
+            """
+            SELECT count(*) FROM (
+                SELECT hash FROM shares WHERE verdict = 1 GROUP BY hash HAVING count(*) > 1
+            ) AS broken
+            """
+        ),
+        (
+            "billed work is not above verified work",
+            """
+            SELECT count(*) FROM deliveries d WHERE d.settled_work > (
+                SELECT coalesce(sum(s.billable_work), 0) FROM meter_slots s WHERE s.delivery = d.id)
+            """
+        ),
+        (
+            "a delivery's settled work and charge are the sums of its lines",
+            """
+            SELECT count(*) FROM deliveries d
+            LEFT JOIN (
+                SELECT delivery, sum(work) AS work, sum(charge) AS charge FROM settlement_lines GROUP BY delivery
+            ) l ON l.delivery = d.id
+            WHERE d.settled_work <> coalesce(l.work, 0) OR d.charged <> coalesce(l.charge, 0)
+            """
+        ),
+        (
+            "fees are in the ledger as on the lines",
+            """
+            SELECT count(*) FROM (
+                SELECT (SELECT coalesce(sum(balance), 0) FROM ledger_balances WHERE kind = 4)
+                     - (SELECT coalesce(sum(seller_fee + buyer_fee), 0) FROM settlement_lines) AS difference
+            ) AS t WHERE t.difference <> 0
+            """
+        ),
+    ]
+}
+
+/// What went to a pool target and what came back, from the shares themselves.
+public struct PoolCount: Hashable, Sendable {
+    public var target: Int64
+    public var owner: Int64
+    public var name: String
+    public var url: String
+    public var poolUser: String
+    public var validShares: Int64
+    public var validWork: Int64
+    public var forwarded: Int64
+    public var accepted: Int64
+    public var rejected: Int64
+    /// Forwarded, and no answer known.
+    public var unanswered: Int64
+}
+
+extension ReportStore {
+    /// Per pool target, what was metered and forwarded, and how the pool answered.
+    public func poolCounts() async throws -> [PoolCount] {
+        try await database.read { connection in
+            let rows = try connection.query(
+                """
+                SELECT t.id, t.owner, t.name, t.url, t.pool_user,
+                       CAST(coalesce(sum(CASE WHEN s.verdict = 1 THEN 1 ELSE 0 END), 0) AS BIGINT),
+                       CAST(coalesce(sum(CASE WHEN s.verdict = 1 THEN s.difficulty ELSE 0 END), 0) AS BIGINT),
+                       CAST(coalesce(sum(s.forwarded), 0) AS BIGINT),
+                       CAST(coalesce(sum(CASE WHEN s.pool_reply = 1 THEN 1 ELSE 0 END), 0) AS BIGINT),
+                       CAST(coalesce(sum(CASE WHEN s.pool_reply = 2 THEN 1 ELSE 0 END), 0) AS BIGINT)
+                FROM pool_targets t
+                LEFT JOIN jobs j ON j.target = t.id
+                LEFT JOIN shares s ON s.edge = j.edge AND s.epoch = j.epoch AND s.job = j.number
+                GROUP BY t.id, t.owner, t.name, t.url, t.pool_user
+                ORDER BY t.id
+                """, [])
+            return try rows.map { row in
+                let (forwarded, accepted, rejected) = (try row.int64(7), try row.int64(8), try row.int64(9))
+                return PoolCount(
+                    target: try row.int64(0), owner: try row.int64(1), name: try row.text(2), url: try row.text(3),
+                    poolUser: try row.text(4), validShares: try row.int64(5), validWork: try row.int64(6),
+                    forwarded: forwarded, accepted: accepted, rejected: rejected,
+                    unanswered: forwarded - accepted - rejected)
+            }
+        }
+    }
+}
