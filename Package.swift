@@ -64,6 +64,7 @@ let package = Package(
                 .product(name: "NIOEmbedded", package: "swift-nio"), .product(name: "NIOTestUtils", package: "swift-nio"),
             ],
             swiftSettings: settings),
+        .testTarget(name: "HashspotCommandTests", dependencies: ["hashspot"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )
