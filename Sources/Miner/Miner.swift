@@ -21,7 +21,7 @@ public final class Miner: Sendable {
     /// What was done so far; may be read at any time from anywhere.
     public var statistics: MinerStatistics { core.statistics }
 
-    /// Mines until the task is cancelled, then returns with all threads and the connection ended.
+    /// Mines until the task is cancelled, then returns with all threads and the connection ended. A miner runs once.
     public func run() async throws {
         let threads = DispatchGroup()
         startThreads(in: threads)
