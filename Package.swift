@@ -115,6 +115,7 @@ let package = Package(
                 .product(name: "NIOEmbedded", package: "swift-nio"), .product(name: "NIOTestUtils", package: "swift-nio"),
             ],
             swiftSettings: settings),
+        .testTarget(name: "HashspotCommandTests", dependencies: ["hashspot"], swiftSettings: settings),
         .testTarget(
             name: "DatabaseTests", dependencies: ["Database", "MigrationFiles", "TestSupport"],
             swiftSettings: settings),
