@@ -90,13 +90,14 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
             swiftSettings: settings),
+        .target(name: "Demo", swiftSettings: settings),
 
         // L4: the command.
         .executableTarget(
             name: "hashspot",
             dependencies: [
-                "Miner", "MiningPool", "Stratum", "Units", "Store", "Market", "Database", "MigrationFiles", logging,
-                nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Miner", "MiningPool", "Stratum", "Units", "Exchange", "Store", "Market", "Database", "Server", "Demo",
+                crypto, logging, nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
 
