@@ -29,7 +29,23 @@ let package = Package(
             ],
             swiftSettings: settings),
         .target(name: "Market", dependencies: ["Units", "Exchange"], swiftSettings: settings),
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(name: "UnitsTests", dependencies: ["Units"], swiftSettings: settings),
+        .testTarget(name: "BinaryCodingTests", dependencies: ["BinaryCoding", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "OrderBookTests", dependencies: ["OrderBook", "Units", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Units"], swiftSettings: settings),
+        .testTarget(
+            name: "SettlementTests", dependencies: ["Settlement", "Units", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "MeteringTests", dependencies: ["Metering", "BinaryCoding", "Units", "TestSupport"],
+            swiftSettings: settings),
+        .testTarget(name: "RoutingTests", dependencies: ["Routing", "Units"], swiftSettings: settings),
+        .testTarget(
+            name: "ExchangeTests",
+            dependencies: [
+                "Exchange", "BinaryCoding", "Ledger", "OrderBook", "Settlement", "Units", "TestSupport",
+            ],
+            swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )
