@@ -12,10 +12,12 @@ public struct Route: Hashable, Sendable {
     public var maxWork: Work
     /// The highest difficulty that may be assigned with a job of this delivery.
     public var maxDifficulty: ShareDifficulty
+    /// What the rig has sold: its lots as a hashrate.
+    public var hashrate: Hashrate
 
     public init(
         delivery: DeliveryID, bid: OrderID, targets: [PoolTargetID], validUntil: Timestamp, maxWork: Work,
-        maxDifficulty: ShareDifficulty
+        maxDifficulty: ShareDifficulty, hashrate: Hashrate
     ) {
         self.delivery = delivery
         self.bid = bid
@@ -23,6 +25,7 @@ public struct Route: Hashable, Sendable {
         self.validUntil = validUntil
         self.maxWork = maxWork
         self.maxDifficulty = maxDifficulty
+        self.hashrate = hashrate
     }
 }
 
@@ -85,9 +88,15 @@ public struct RigRoute: Sendable {
 
     /// Where the rig should work: the first healthy target of a route in force, else the fallback pool.
     public func destination(now: Timestamp, isHealthy: (PoolTargetID) -> Bool) -> Destination {
-        guard let route, now < route.validUntil, credited < route.maxWork else { return .fallback }
+        guard let route = routeInForce(now: now) else { return .fallback }
         guard let target = route.targets.first(where: isHealthy) else { return .fallback }
         return .delivery(route.delivery, target: target)
+    }
+
+    /// The route, unless its time or its work is used up.
+    public func routeInForce(now: Timestamp) -> Route? {
+        guard let route, now < route.validUntil, credited < route.maxWork else { return nil }
+        return route
     }
 
     /// Whether valid work for `delivery`, received now, counts towards its bill.
