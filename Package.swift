@@ -9,12 +9,14 @@ let settings: [SwiftSetting] = [
 
 let package = Package(
     name: "hashspot",
+    platforms: [.macOS(.v15)],
     products: [],
     dependencies: [
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
     ],
     targets: [
         .target(name: "Units", swiftSettings: settings),
@@ -32,6 +34,63 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "StratumTests", dependencies: ["Stratum", "ProofOfWork", "Units"], swiftSettings: settings),
+
+        .target(
+            name: "StratumProxy",
+            dependencies: [
+                "Units", "BinaryCoding", "Metering", "Routing", "ProofOfWork", "Stratum", "Database", "MigrationFiles",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: settings),
+        .systemLibrary(
+            name: "CPostgres",
+            pkgConfig: "libpq",
+            providers: [.apt(["libpq-dev"]), .brew(["libpq"])]
+        ),
+        .executableTarget(name: "embed-migrations", swiftSettings: settings),
+        .plugin(
+            name: "EmbedMigrations",
+            capability: .buildTool(),
+            dependencies: ["embed-migrations"]
+        ),
+        .target(
+            name: "MigrationFiles",
+            path: "Migrations",
+            exclude: ["sqlite", "sqlite-journal", "postgres", "spool"],
+            swiftSettings: settings,
+            plugins: ["EmbedMigrations"]
+        ),
+        .target(
+            name: "Database",
+            dependencies: [
+                "CPostgres",
+                "MigrationFiles",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "TestSupport",
+            dependencies: ["Database"],
+            path: "Tests/TestSupport",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "DatabaseTests",
+            dependencies: ["Database", "MigrationFiles", "TestSupport"],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "DatabaseBenchmark",
+            dependencies: ["Database"],
+            path: "Benchmarks/DatabaseBenchmark",
+            swiftSettings: settings
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,1 @@
+-- postgres: first tables. The migrator itself keeps schema_migrations.

@@ -1,0 +1,1 @@
+-- sqlite-journal: first tables. The migrator itself keeps schema_migrations.
