@@ -41,6 +41,7 @@ let package = Package(
                 "Units", "BinaryCoding", "Metering", "Routing", "ProofOfWork", "Stratum", "Database", "MigrationFiles",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
