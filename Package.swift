@@ -27,6 +27,32 @@ let package = Package(
         .target(name: "CHashing", cSettings: [.unsafeFlags(["-O3"])]),
         .target(name: "ProofOfWork", dependencies: ["Units", "CHashing"], swiftSettings: settings),
         .target(name: "Stratum", dependencies: ["Units"], swiftSettings: settings),
+        .target(
+            name: "StratumLines", dependencies: [.product(name: "NIOCore", package: "swift-nio")],
+            swiftSettings: settings),
+        .target(
+            name: "Miner",
+            dependencies: [
+                "Stratum", "StratumLines", "ProofOfWork", "Units", .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .target(
+            name: "MiningPool",
+            dependencies: [
+                "Stratum", "StratumLines", "ProofOfWork", "Units", .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "hashspot",
+            dependencies: [
+                "Miner", "MiningPool", "Stratum", "Units", .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings),
         .testTarget(name: "UnitsTests", dependencies: ["Units"], swiftSettings: settings),
         .testTarget(
             name: "ProofOfWorkTests",
@@ -92,6 +118,26 @@ let package = Package(
             path: "Benchmarks/DatabaseBenchmark",
             swiftSettings: settings
         ),
+        .testTarget(
+            name: "MiningPoolTests",
+            dependencies: [
+                "Miner", "MiningPool", "Stratum", "StratumLines", "ProofOfWork", "Units",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"), .product(name: "NIOTestUtils", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "StratumProxyTests",
+            dependencies: [
+                "StratumProxy", "Stratum", "ProofOfWork", "Units", "Metering", "Routing", "Database", "TestSupport",
+                "MiningPool", "Miner",
+                .product(name: "Logging", package: "swift-log"), .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .testTarget(name: "HashspotCommandTests", dependencies: ["hashspot"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

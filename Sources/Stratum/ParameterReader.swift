@@ -55,7 +55,7 @@ struct ParameterReader {
         guard !isAtEnd else { return nil }
         guard let range = inside(try next()) else { return nil }
         guard range.count > limit else { return json.text(range) }
-        return String(json.text(range).prefix(limit))
+        return json.text(range).cut(toBytes: limit)
     }
 
     mutating func hexBytes(limit: Int, _ field: WireError.Field) throws(WireError) -> [UInt8] {
@@ -228,7 +228,7 @@ struct ErrorReader {
     func read() -> StratumError {
         if let error = try? readList() { return error }
         if let error = try? readObject() { return error }
-        return .other(String(json.text(range).prefix(200)))
+        return .other(json.text(range).cut(toBytes: 200))
     }
 
     private func readList() throws(WireError) -> StratumError {
@@ -247,9 +247,16 @@ struct ErrorReader {
             let value = try inner.skipValue()
             if inner.matches(key, "code") { error.code = Int(inner.text(value)) ?? 20 }
             if inner.matches(key, "message"), value.count >= 2 {
-                error.text = String(inner.text((value.lowerBound + 1)..<(value.upperBound - 1)).prefix(200))
+                error.text = inner.text((value.lowerBound + 1)..<(value.upperBound - 1)).cut(toBytes: 200)
             }
         } while inner.take(UInt8(ascii: ","))
         return error
+    }
+}
+
+extension String {
+    /// The text itself, or its first bytes; a character cut in two is repaired.
+    func cut(toBytes limit: Int) -> String {
+        utf8.count <= limit ? self : String(decoding: utf8.prefix(limit), as: UTF8.self)
     }
 }
