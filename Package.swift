@@ -95,7 +95,6 @@ let package = Package(
             dependencies: [
                 "CPostgres",
                 "MigrationFiles",
-                .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
