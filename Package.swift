@@ -141,10 +141,20 @@ let package = Package(
             ],
             swiftSettings: settings),
         .testTarget(name: "HashspotCommandTests", dependencies: ["hashspot"], swiftSettings: settings),
-        .testTarget(name: "OrderBookTests", dependencies: ["OrderBook", "Units"], swiftSettings: settings),
+        .testTarget(
+            name: "BinaryCodingTests", dependencies: ["BinaryCoding", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "OrderBookTests", dependencies: ["OrderBook", "Units", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Units"], swiftSettings: settings),
+        .testTarget(
+            name: "SettlementTests", dependencies: ["Settlement", "Units", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "MeteringTests", dependencies: ["Metering", "BinaryCoding", "Units", "TestSupport"],
+            swiftSettings: settings),
+        .testTarget(name: "RoutingTests", dependencies: ["Routing", "Units"], swiftSettings: settings),
         .testTarget(
             name: "ExchangeTests",
-            dependencies: ["Exchange", "BinaryCoding", "OrderBook", "Ledger", "Settlement", "Units"],
+            dependencies: ["Exchange", "BinaryCoding", "OrderBook", "Ledger", "Settlement", "Units", "TestSupport"],
             swiftSettings: settings),
         .testTarget(
             name: "WebAPITests",
