@@ -9,6 +9,8 @@ let settings: [SwiftSetting] = [
 
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 
@@ -26,6 +28,7 @@ let package = Package(
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
         // L0: words.
@@ -63,8 +66,7 @@ let package = Package(
         .target(
             name: "Database",
             dependencies: [
-                "CPostgres", "MigrationFiles", crypto, .product(name: "GRDB", package: "GRDB.swift"),
-                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+                "CPostgres", "MigrationFiles", crypto, .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],
             swiftSettings: settings),
         .target(
@@ -90,13 +92,36 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
             swiftSettings: settings),
+        .target(
+            name: "StratumProxy",
+            dependencies: [
+                "Units", "BinaryCoding", "ProofOfWork", "Stratum", "Metering", "Routing", "Database", "MigrationFiles",
+                crypto, logging, nioCore, nioPosix,
+            ],
+            swiftSettings: settings),
+        .target(
+            name: "WebAPI",
+            dependencies: [
+                "Units", "Exchange", "Market", "OrderBook", "Ledger", "Settlement", crypto, logging, nioCore,
+                hummingbird, httpTypes,
+            ],
+            resources: [.embedInCode("openapi.yaml")], swiftSettings: settings),
+        .target(
+            name: "Server",
+            dependencies: [
+                "Units", "Stratum", "Exchange", "Metering", "Routing", "Market", "Store", "Database", "MigrationFiles",
+                "StratumProxy", "WebAPI", logging, hummingbird,
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings),
+        .target(name: "Demo", swiftSettings: settings),
 
         // L4: the command.
         .executableTarget(
             name: "hashspot",
             dependencies: [
-                "Miner", "MiningPool", "Stratum", "Units", "Store", "Market", "Database", "MigrationFiles", logging,
-                nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Miner", "MiningPool", "Stratum", "Units", "Exchange", "Store", "Market", "Database", "Server", "Demo",
+                crypto, logging, nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
 
@@ -116,6 +141,29 @@ let package = Package(
             ],
             swiftSettings: settings),
         .testTarget(name: "HashspotCommandTests", dependencies: ["hashspot"], swiftSettings: settings),
+        .testTarget(
+            name: "BinaryCodingTests", dependencies: ["BinaryCoding", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "OrderBookTests", dependencies: ["OrderBook", "Units", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Units"], swiftSettings: settings),
+        .testTarget(
+            name: "SettlementTests", dependencies: ["Settlement", "Units", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "MeteringTests", dependencies: ["Metering", "BinaryCoding", "Units", "TestSupport"],
+            swiftSettings: settings),
+        .testTarget(name: "RoutingTests", dependencies: ["Routing", "Units"], swiftSettings: settings),
+        .testTarget(
+            name: "ExchangeTests",
+            dependencies: ["Exchange", "BinaryCoding", "OrderBook", "Ledger", "Settlement", "Units", "TestSupport"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "WebAPITests",
+            dependencies: [
+                "WebAPI", "Units", "Exchange", "Market", "OrderBook", "Ledger", "Settlement", crypto, logging, nioCore,
+                hummingbird, httpTypes, .product(name: "HummingbirdTesting", package: "hummingbird"),
+                .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: settings),
         .testTarget(
             name: "DatabaseTests", dependencies: ["Database", "MigrationFiles", "TestSupport"],
             swiftSettings: settings),

@@ -34,7 +34,8 @@ extension Array: BinaryCodable where Element: BinaryCodable {
     public init(from reader: inout BinaryReader) throws(BinaryCodingError) {
         let count = try reader.readCount()
         self = []
-        reserveCapacity(count)
+        // An element in memory can be far larger than its shortest form: storage grows with what is really there.
+        reserveCapacity(Swift.min(count, 64))
         for _ in 0..<count { append(try Element(from: &reader)) }
     }
 }

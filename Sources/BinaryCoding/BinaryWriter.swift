@@ -140,7 +140,7 @@ public struct BinaryReader: Sendable {
     }
 
     public mutating func readRaw(count: Int) throws(BinaryCodingError) -> [UInt8] {
-        guard count <= remaining else { throw .truncated }
+        guard count >= 0, count <= remaining else { throw .truncated }
         defer { position += count }
         return Array(bytes[position..<position + count])
     }

@@ -78,6 +78,7 @@ public final class Database: Sendable {
     }
 
     /// One transaction, committed when `body` returns; what it throws is rethrown, and nothing kept.
+    @discardableResult
     public func write<T: Sendable>(
         _ body: @escaping @Sendable (any SQLConnection) throws -> T
     ) async throws -> T {
@@ -85,11 +86,13 @@ public final class Database: Sendable {
     }
 
     /// The same, blocking the calling thread. Not for tasks and event loops, nor inside `write`.
+    @discardableResult
     public func writeSync<T: Sendable>(_ body: @Sendable (any SQLConnection) throws -> T) throws -> T {
         try writer.performSync { connection in try connection.transaction { try body(connection) } }
     }
 
     /// Lends the connection for writing, without a transaction. One that `body` leaves open is rolled back.
+    @discardableResult
     public func withWriterConnection<T: Sendable>(
         _ body: @escaping @Sendable (any SQLConnection) throws -> T
     ) async throws -> T {

@@ -72,6 +72,7 @@ extension SQLConnection {
 
     /// Commits what `body` did, or, if it throws, keeps nothing of it and rethrows. A transaction
     /// inside another is refused.
+    @discardableResult
     public func transaction<T>(_ mode: TransactionMode = .write, _ body: () throws -> T) throws -> T {
         try begin(mode)
         do {

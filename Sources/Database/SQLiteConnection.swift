@@ -1,11 +1,10 @@
 internal import Foundation
-internal import GRDB
 internal import GRDBSQLite
 
-/// An SQLite file. GRDB opens and owns the connection; statements run on its raw handle, because GRDB's
-/// hop to its own queue on each call costs more than the statement.
+/// An SQLite file, over SQLite's C interface as GRDB's package exposes it. GRDB's own `DatabaseQueue` is not
+/// between: its hop to a queue on each call costs more than the statement, and its commit hooks trap
+/// when the raw handle of one of its connections is used elsewhere.
 final class SQLiteConnection: SQLConnection {
-    private let owner: DatabaseQueue
     private let handle: OpaquePointer
     private var statements = StatementCache<SQLiteStatement>()
     private var state = ConnectionState()
@@ -14,19 +13,19 @@ final class SQLiteConnection: SQLConnection {
     var isInTransaction: Bool { state.isInTransaction }
 
     init(path: String, checksIntegrity: Bool) throws(DatabaseError) {
+        handle = try Self.open(path)
         do {
-            owner = try DatabaseQueue(path: path, configuration: Self.configuration(checksIntegrity: checksIntegrity))
-        } catch let error as GRDB.DatabaseError {
-            throw Self.openingError(error, path: path)
-        } catch let error as DatabaseError {
-            throw error
+            try setUp()
+            if checksIntegrity { try checkIntegrity() }
         } catch {
-            throw .unavailable(detail: "\(path): \(error)")
+            close()
+            throw Self.openingError(error, path: path)
         }
-        guard let handle = owner.unsafeReentrantWrite({ $0.sqliteConnection }) else {
-            throw .unavailable(detail: "\(path): no connection")
-        }
-        self.handle = handle
+    }
+
+    deinit {
+        // The file is all that is left when an owner forgets to close.
+        close()
     }
 
     func query(_ sql: String, _ parameters: [SQLValue]) throws(DatabaseError) -> [SQLRow] {
@@ -97,7 +96,7 @@ final class SQLiteConnection: SQLConnection {
         rollback()
         state.closed()
         for statement in statements.removeAll() { statement.finalize() }
-        try? owner.close()
+        sqlite3_close_v2(handle)
     }
 }
 
@@ -155,54 +154,75 @@ extension SQLiteConnection {
 // MARK: - Opening
 
 extension SQLiteConnection {
-    private static func configuration(checksIntegrity: Bool) -> Configuration {
-        var configuration = Configuration()
-        configuration.label = "hashspot.sqlite"
-        configuration.foreignKeysEnabled = true
-        configuration.busyMode = .timeout(5)
-        configuration.prepareDatabase { database in
-            try setUpJournal(database)
-            guard checksIntegrity else { return }
-            let finding = try String.fetchOne(database, sql: "PRAGMA quick_check(1)") ?? "no answer"
-            guard finding == "ok" else { throw DatabaseError.corrupt(detail: finding) }
+    /// Milliseconds that a statement waits for another connection's lock.
+    private static let busyTimeout: Int32 = 5_000
+
+    private static func open(_ path: String) throws(DatabaseError) -> OpaquePointer {
+        var pointer: OpaquePointer?
+        // A connection is confined to one thread or queue, so SQLite need not lock it.
+        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
+        let code = sqlite3_open_v2(path, &pointer, flags, nil)
+        guard let pointer else { throw .unavailable(detail: "out of memory") }
+        guard code == SQLITE_OK else {
+            let error = DatabaseError.sqlite(pointer)
+            sqlite3_close_v2(pointer)
+            throw openingError(error, path: path)
         }
-        return configuration
+        sqlite3_extended_result_codes(pointer, 1)
+        sqlite3_busy_timeout(pointer, busyTimeout)
+        _disableDoubleQuotedStringLiterals(pointer)
+        return pointer
     }
 
     /// Write-ahead log, and an fsync at every commit: what was committed survives a power cut.
-    private static func setUpJournal(_ database: GRDB.Database) throws {
-        if try String.fetchOne(database, sql: "PRAGMA journal_mode") != "wal" {
-            let mode = try switchToWAL(database, attempts: 50)
+    private func setUp() throws(DatabaseError) {
+        if try pragma("journal_mode") != "wal" {
+            let mode = try switchToWAL(attempts: 50)
             guard mode == "wal" else {
-                throw DatabaseError.unavailable(detail: "the file system allows no write-ahead log (\(mode))")
+                throw .unavailable(detail: "the file system allows no write-ahead log (\(mode))")
             }
         }
-        try database.execute(sql: "PRAGMA synchronous = FULL")
+        try runScript("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; SELECT 1 FROM sqlite_master LIMIT 1;")
     }
 
     /// The first switch needs the file for itself, and SQLite does not always wait for it: another
     /// process may be opening the new file too. Waits 100 ms between attempts.
-    private static func switchToWAL(_ database: GRDB.Database, attempts: Int) throws -> String {
+    private func switchToWAL(attempts: Int) throws(DatabaseError) -> String {
         for _ in 1..<attempts {
             do {
-                return try String.fetchOne(database, sql: "PRAGMA journal_mode = WAL") ?? ""
-            } catch let error as GRDB.DatabaseError where error.resultCode == .SQLITE_BUSY {
+                return try pragma("journal_mode = WAL")
+            } catch .busy {
                 Thread.sleep(forTimeInterval: 0.1)
             }
         }
-        return try String.fetchOne(database, sql: "PRAGMA journal_mode = WAL") ?? ""
+        return try pragma("journal_mode = WAL")
     }
 
-    private static func openingError(_ error: GRDB.DatabaseError, path: String) -> DatabaseError {
-        let message = error.message ?? "SQLite error \(error.extendedResultCode.rawValue)"
+    private func checkIntegrity() throws(DatabaseError) {
+        let finding = try pragma("quick_check(1)")
+        guard finding == "ok" else { throw .corrupt(detail: finding) }
+    }
+
+    private func pragma(_ name: String) throws(DatabaseError) -> String {
+        try query("PRAGMA \(name)", []).first?.text(0) ?? ""
+    }
+
+    /// Says what is wrong with the path, where SQLite says only that it cannot open the file.
+    private static func openingError(_ error: DatabaseError, path: String) -> DatabaseError {
         let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
         var isFolder = ObjCBool(false)
         if !FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder) || !isFolder.boolValue {
             return .unavailable(detail: "\(path): there is no folder \(folder)")
         }
-        if error.resultCode == .SQLITE_CANTOPEN || error.resultCode == .SQLITE_READONLY {
-            return .unavailable(detail: "\(path): the file or its folder cannot be written (\(message))")
+        switch error {
+        case .unavailable(let detail), .readOnly(let detail):
+            return .unavailable(detail: "\(path): the file or its folder cannot be read and written (\(detail))")
+        case .corrupt(let detail): return .corrupt(detail: "\(path): \(detail)")
+        case .busy(let detail): return .busy(detail: "\(path): \(detail)")
+        case .diskFull(let detail): return .diskFull(detail: "\(path): \(detail)")
+        case .constraintViolation, .serializationFailure, .connectionLost, .commitOutcomeUnknown, .programming,
+            .decoding, .invalidLocation, .closed:
+            return error
         }
-        return .sqlite(code: error.extendedResultCode.rawValue, detail: "\(path): \(message)")
     }
 }

@@ -17,7 +17,7 @@ extension Exchange {
             Posting(.available(account), amount), Posting(.custody, -amount),
         ])
         var returned = Returned()
-        resumeFunded(&returned)
+        resumeFunded(account, &returned)
         match(returned)
         return .entry(entry)
     }
@@ -32,7 +32,7 @@ extension Exchange {
     mutating func createPoolTarget(
         _ owner: AccountID, name: String, url: String, user: String, password: String
     ) throws(Rejection) -> Outcome {
-        guard [name, url, user].allSatisfy({ (1...Exchange.mostTextBytes).contains($0.utf8.count) }),
+        guard owner.rawValue > 0, [name, url, user].allSatisfy({ (1...Exchange.mostTextBytes).contains($0.utf8.count) }),
             password.utf8.count <= Exchange.mostTextBytes
         else { throw .textTooLong }
         let id = PoolTargetID(state.counters.target)
@@ -47,7 +47,7 @@ extension Exchange {
         emit(.poolTargetChanged(id, status))
         if case .verified = status {
             var returned = Returned()
-            for order in state.orders.values.filter({ $0.bid?.targets.contains(id) == true }).sorted(by: { $0.stamp < $1.stamp }) {
+            for order in state.bids(of: target.owner) where order.bid?.targets.contains(id) == true {
                 if order.status == .suspended(.poolsUnusable) {
                     emit(.orderResumed(order.id, stamp: nextStamp()))
                 }

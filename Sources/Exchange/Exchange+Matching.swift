@@ -17,46 +17,64 @@ public enum PassedOver: String, Hashable, Sendable, CaseIterable {
 
 /// Matching by price, then time.
 extension Exchange {
-    /// Matches orders whose lots came back: bids first, each by itself against the other side.
+    /// Matches orders whose lots came back: the best bid first, with the best ask.
+    ///
+    /// Bids that rested beside them take part: a returned ask goes to the best of all bids, not of the returned ones.
     mutating func match(_ returned: Returned) {
-        for id in returned.bids { match(bid: id) }
-        for id in returned.asks { match(ask: id) }
-        for id in returned.bids { closeIfSpent(id) }
+        let asks = returned.asks.compactMap { state.book[$0] }.sorted(by: OrderBook.Entry.tradesBefore)
+        var bids = returned.bids
+        var start = 0
+        var cursor = state.book.first(on: .bid)
+        while let here = cursor {
+            while start < asks.count, state.book[asks[start].id] == nil { start += 1 }
+            let entry = state.book[here]
+            guard start < asks.count, entry.price >= asks[start].price else { break }
+            cursor = state.book.next(after: here)
+            if bids.remove(entry.id) != nil {
+                match(bid: entry.id)
+            } else {
+                for ask in asks[start...] where state.book[entry.id] != nil { meet(entry.id, ask.id) }
+            }
+        }
+        for bid in bids.compactMap({ state.book[$0] }).sorted(by: OrderBook.Entry.tradesBefore) { match(bid: bid.id) }
+        for id in returned.bids.sorted() { closeIfSpent(id) }
     }
 
     mutating func match(bid id: OrderID) {
         var cursor = state.book.first(on: .ask)
-        while let here = cursor, let bid = state.orders[id], bid.open > .zero {
-            let entry = state.book[here]
-            guard entry.price <= bid.price, let ask = state.orders[entry.id] else { return }
+        while let here = cursor, let bid = state.book[id] {
+            let ask = state.book[here]
+            guard ask.price <= bid.price else { return }
             cursor = state.book.next(after: here)
-            meet(bid: bid, ask: ask, incoming: .bid)
+            meet(id, ask.id)
         }
     }
 
     mutating func match(ask id: OrderID) {
         var cursor = state.book.first(on: .bid)
-        while let here = cursor, let ask = state.orders[id], ask.open > .zero {
-            let entry = state.book[here]
-            guard entry.price >= ask.price, let bid = state.orders[entry.id] else { return }
+        while let here = cursor, let ask = state.book[id] {
+            let bid = state.book[here]
+            guard bid.price >= ask.price else { return }
             cursor = state.book.next(after: here)
-            meet(bid: bid, ask: ask, incoming: .ask)
+            meet(bid.id, id)
         }
     }
 
-    private mutating func meet(bid: Order, ask: Order, incoming: Side) {
-        guard let details = ask.ask, let rig = state.rigs[details.rig], let rules = state.rules else { return }
+    private mutating func meet(_ bidID: OrderID, _ askID: OrderID) {
+        guard let bid = state.orders[bidID], let ask = state.orders[askID], bid.open > .zero, ask.open > .zero,
+            bid.price >= ask.price, let details = ask.ask, let rig = state.rigs[details.rig], let rules = state.rules
+        else { return }
         guard state.passedOver(bid, ask, rig) == nil else { return }
         guard bid.account != ask.account else {
-            preventSelfTrade(bid, ask, incoming: incoming)
+            preventSelfTrade(bid, ask)
             return
         }
         fill(bid, ask, rig, rules)
     }
 
-    /// The mode is the incoming order's.
-    private mutating func preventSelfTrade(_ bid: Order, _ ask: Order, incoming: Side) {
-        let (arriving, resting) = incoming == .bid ? (bid, ask) : (ask, bid)
+    /// The mode is the incoming order's: the one with the later stamp.
+    private mutating func preventSelfTrade(_ bid: Order, _ ask: Order) {
+        let (arriving, resting) = bid.stamp > ask.stamp ? (bid, ask) : (ask, bid)
         switch arriving.selfTrade {
         case .cancelIncoming: closeOpenPart(arriving)
         case .cancelResting: closeOpenPart(resting)
@@ -79,7 +97,10 @@ extension Exchange {
         let difficulty = rules.highestDifficulty(hashrate)
         let allowance = Work(units: difficulty.units * 20)
         guard let (term, hold) = affordableTerm(of: bid, hashrate, terms, allowance, rules) else {
+            // A smaller rig may still be paid for; a bid that can pay for none waits outside the book.
+            guard !affords(bid, hold: leastHold(of: bid, rules)) else { return }
             emit(.orderSuspended(bid.id, .insufficientFunds))
+            closeIfSpent(bid.id)
             return
         }
         let id = DeliveryID(state.counters.delivery)
@@ -128,8 +149,7 @@ extension Exchange {
     func affords(_ bid: Order, hold: Satoshis?) -> Bool {
         guard let hold, hold <= state.balance(.available(bid.account)) else { return false }
         guard let details = bid.bid, let budget = details.budget else { return true }
-        let held = state.deliveries(of: bid.id).reduce(Satoshis.zero) { $0 + $1.held }
-        return details.spent + held + hold <= budget
+        return details.spent + state.held(by: bid.id) + hold <= budget
     }
 
     // MARK: - Ends
@@ -160,27 +180,39 @@ extension Exchange {
         }
     }
 
-    /// Bids that waited for money and can pay for a delivery again are back in the book.
-    mutating func resumeFunded(_ returned: inout Returned) {
+    /// An account has more funds to use: its bids that waited for money are back in the book, and those that passed
+    /// over a rig for want of it meet the asks again.
+    mutating func resumeFunded(_ account: AccountID, _ returned: inout Returned) {
         guard let rules = state.rules else { return }
-        for id in state.fundless.sorted() {
-            guard let bid = state.orders[id] else { continue }
-            if affords(bid, hold: leastHold(of: bid, rules)) {
-                emit(.orderResumed(id, stamp: nextStamp()))
-                if let bid = state.orders[id], bid.open > .zero { returned.add(bid) }
-            } else {
-                closeIfSpent(id)
+        for bid in state.bids(of: account) {
+            if bid.status == .suspended(.insufficientFunds), affords(bid, hold: leastHold(of: bid, rules)) {
+                emit(.orderResumed(bid.id, stamp: nextStamp()))
             }
+            closeIfSpent(bid.id)
+            if let bid = state.orders[bid.id], bid.open > .zero { returned.add(bid) }
         }
     }
 
     /// A bid whose budget pays for nothing more, with nothing left to settle, is over.
     mutating func closeIfSpent(_ id: OrderID) {
-        guard let bid = state.orders[id], bid.status == .suspended(.insufficientFunds), bid.unsettled == 0,
-            let details = bid.bid, let budget = details.budget, let rules = state.rules,
-            let least = leastHold(of: bid, rules), details.spent + least > budget
+        guard let bid = state.orders[id], bid.isAlive, bid.unsettled == 0, let details = bid.bid,
+            let budget = details.budget, let rules = state.rules, let least = leastHold(of: bid, rules),
+            details.spent + least > budget
         else { return }
         emit(.orderClosed(id, .budgetSpent))
+    }
+}
+
+extension OrderBook.Entry {
+    /// Whether an order of the same side trades first: by price, then by stamp.
+    fileprivate static func tradesBefore(_ a: Self, _ b: Self) -> Bool {
+        guard a.price == b.price else {
+            switch a.side {
+            case .bid: return a.price > b.price
+            case .ask: return a.price < b.price
+            }
+        }
+        return a.stamp < b.stamp
     }
 }
 

@@ -41,7 +41,7 @@ extension Exchange {
 
     mutating func rigMeasured(_ id: RigID, session: Int64, _ hashrate: Hashrate) throws(Rejection) -> Outcome {
         guard let rig = state.rigs[id] else { throw .rigUnknown }
-        guard session == rig.lastSession else { throw .staleSession }
+        guard session > 0, session == rig.lastSession else { throw .staleSession }
         guard hashrate.hashesPerSecond >= 0 else { throw .amountOutOfRange }
         if rig.measured != hashrate { emit(.rigMeasured(id, hashrate)) }
         var returned = Returned()

@@ -22,9 +22,13 @@ extension Exchange {
         }
         let postings = sheet.postings
         if !postings.isEmpty { post(.settlement, reference: "run:\(run)/\(chunk)", postings) }
-        for id in finished { emit(.deliveryClosed(id)) }
+        var funded = Set(postings.compactMap { $0.amount > .zero ? $0.account.customer : nil })
+        for id in finished {
+            if let buyer = state.deliveries[id]?.buyer { funded.insert(buyer) }
+            emit(.deliveryClosed(id))
+        }
         var returned = Returned()
-        resumeFunded(&returned)
+        for account in funded.sorted() { resumeFunded(account, &returned) }
         match(returned)
         return .done
     }
@@ -33,14 +37,14 @@ extension Exchange {
         _ delivery: Delivery, upTo total: Work, run: Int64, chunk: Int64, _ sheet: inout SettlementSheet
     ) {
         let capped = min(total, delivery.workCap(at: time))
+        guard capped > delivery.settledWork, let billing = state.billings[delivery.billingKey] else { return }
         let work = capped - delivery.settledWork
-        guard work > .zero, let billing = state.billings[delivery.billingKey] else { return }
         var totals = billing.totals
         let amounts = totals.add(work, terms: billing.terms(of: delivery))
         // The hold pays first, then available funds, then the market.
         let fromHold = min(amounts.debit, delivery.held)
         let free = state.balance(.available(delivery.buyer)) + sheet.change(of: .available(delivery.buyer))
-        let fromAvailable = min(amounts.debit - fromHold, max(free, .zero))
+        let fromAvailable = min(amounts.debit - fromHold, max(free, .zero), leftOfBudget(of: delivery.bid))
         let fromLoss = amounts.debit - fromHold - fromAvailable
         sheet.add(.held(delivery.buyer), -fromHold)
         sheet.add(.available(delivery.buyer), -fromAvailable)
@@ -52,6 +56,12 @@ extension Exchange {
             fromHold: fromHold, fromAvailable: fromAvailable, fromLoss: fromLoss)))
     }
 
+    /// What a bid may still cost beside what is held for it.
+    private func leftOfBudget(of id: OrderID) -> Satoshis {
+        guard let bid = state.orders[id]?.bid, let budget = bid.budget else { return Satoshis.supply }
+        return max(.zero, budget - bid.spent - state.held(by: id))
+    }
+
     /// Gives back what is left of a hold whose delivery nobody settled to the end in time.
     mutating func release(_ delivery: Delivery) {
         if delivery.held > .zero {
@@ -60,6 +70,16 @@ extension Exchange {
             ])
         }
         emit(.deliveryClosed(delivery.id))
+    }
+}
+
+extension LedgerAccount {
+    /// The customer whose free funds these are.
+    fileprivate var customer: AccountID? {
+        switch self {
+        case .available(let account): account
+        case .held, .custody, .fees, .loss: nil
+        }
     }
 }
 

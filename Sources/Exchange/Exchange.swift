@@ -122,20 +122,20 @@ public struct Exchange: Sendable {
         case .hold(let id):
             guard let delivery = state.deliveries[id], !delivery.isRunning else { return }
             release(delivery)
-            resumeFunded(&returned)
+            resumeFunded(delivery.buyer, &returned)
         }
     }
 }
 
 /// Orders whose lots came back and that want to match again.
 struct Returned {
-    private(set) var bids: [OrderID] = []
-    private(set) var asks: [OrderID] = []
+    private(set) var bids: Set<OrderID> = []
+    private(set) var asks: Set<OrderID> = []
 
     mutating func add(_ order: Order) {
         switch order.side {
-        case .bid: if !bids.contains(order.id) { bids.append(order.id) }
-        case .ask: if !asks.contains(order.id) { asks.append(order.id) }
+        case .bid: bids.insert(order.id)
+        case .ask: asks.insert(order.id)
         }
     }
 }

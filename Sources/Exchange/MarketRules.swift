@@ -61,7 +61,7 @@ public struct MarketRules: Hashable, Sendable {
     public static let sha256d = MarketRules(
         symbol: "SHA256D", lot: Hashrate(hashesPerSecond: 1_000_000_000_000), tick: 1,
         priceUnit: Hashrate(hashesPerSecond: 1_000_000_000_000_000), lowestPrice: Price(1),
-        highestPrice: Price(100_000_000), mostLots: Lots(1_000_000_000), minimumOrderValue: Satoshis(1),
+        highestPrice: Price(100_000_000), mostLots: Lots(9_000_000), minimumOrderValue: Satoshis(1),
         term: .seconds(3600), shortestTerm: .seconds(60), sellerFee: PartsPerMillion(10_000),
         buyerFee: PartsPerMillion(10_000), minimumDifficulty: ShareDifficulty(units: 65_536),
         shareInterval: .seconds(5), awayLimit: .seconds(60), holdLimit: .day)
@@ -97,21 +97,36 @@ public struct MarketRules: Hashable, Sendable {
     public var flaw: String? {
         if symbol.isEmpty || symbol.utf8.count > 32 { return "symbol must have 1 to 32 bytes" }
         if lot.hashesPerSecond < 1 { return "lot must be at least 1 H/s" }
-        if priceUnit.hashesPerSecond < 1 { return "price unit must be at least 1 H/s" }
+        if !(1...MarketRules.mostPriceUnit).contains(priceUnit.hashesPerSecond) {
+            return "price unit must be 1 H/s to 1 EH/s"
+        }
         if tick < 1 { return "tick must be at least 1" }
         if lowestPrice.rawValue < 1 || highestPrice < lowestPrice { return "price band is empty" }
-        if mostLots.rawValue < 1 { return "an order must be allowed one lot" }
+        if !(1...MarketRules.mostLotsOfAnyMarket).contains(mostLots.rawValue) {
+            return "an order must be allowed one lot, and at most a million million"
+        }
         if mostLots.rawValue.multipliedReportingOverflow(by: lot.hashesPerSecond).overflow {
             return "the most lots are more hashes per second than can be counted"
+        }
+        if term.microseconds % 1_000_000 != 0 || shortestTerm.microseconds % 1_000_000 != 0 {
+            return "terms must be whole seconds"
         }
         if shortestTerm < .seconds(1) || term < shortestTerm || term > .day { return "term must be within a day" }
         if !(0...1_000_000).contains(sellerFee.rawValue) || !(0...1_000_000).contains(buyerFee.rawValue) {
             return "fees must be 0 to 1,000,000 ppm"
         }
+        if minimumDifficulty.units > MarketRules.mostMinimumDifficulty { return "minimum difficulty is too high" }
         if shareInterval < .milliseconds(100) || shareInterval > .seconds(60) {
             return "share interval must be 0.1 to 60 seconds"
         }
         if awayLimit < .zero || holdLimit < awayLimit { return "hold limit must not be below the away limit" }
+        if holdLimit > MarketRules.longestHoldLimit { return "hold limit must be at most 366 days" }
         return nil
     }
+
+    // Bounds that keep sums far from the ends of Int64 and Int128 (see `Tariff.charge`).
+    private static let mostPriceUnit: Int64 = 1_000_000_000_000_000_000
+    private static let mostLotsOfAnyMarket: Int64 = 1_000_000_000_000
+    private static let mostMinimumDifficulty: Int64 = 1 << 52
+    private static let longestHoldLimit = Interval.seconds(366 * 86_400)
 }

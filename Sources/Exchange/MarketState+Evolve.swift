@@ -84,6 +84,7 @@ extension MarketState {
             $0.charged += line.amounts.charge
             $0.held -= line.fromHold
         }
+        heldByBid[delivery.bid, default: .zero] -= line.fromHold
         billings.update(delivery.billingKey) {
             let amounts = $0.totals.add(line.work, terms: $0.terms(of: delivery))
             precondition(amounts == line.amounts, "settlement line does not follow from the totals")
@@ -110,6 +111,7 @@ extension MarketState {
         guard let order = orders[id] else { return }
         if let name = order.clientOrderID { orderByClientID[order.account]?[name] = nil }
         if let ask = order.ask { rigs.update(ask.rig) { $0.ask = nil } }
+        if order.side == .bid { bidsByAccount[order.account]?.remove(id) }
         forgetIfOver(id)
     }
 
@@ -119,7 +121,6 @@ extension MarketState {
         orders.update(id, body)
         guard let new = orders[id] else { return }
         if old.open != new.open || old.stamp != new.stamp || old.status != new.status { syncBook(new) }
-        if new.status == .suspended(.insufficientFunds) { fundless.insert(id) } else { fundless.remove(id) }
     }
 
     private mutating func syncBook(_ order: Order) {
@@ -142,6 +143,13 @@ extension MarketState {
         guard let order = orders[id], !order.isAlive, order.unsettled == 0 else { return }
         orders.remove(id)
         deliveriesByOrder[id] = nil
+        heldByBid[id] = nil
+        // The pair's totals are needed only as long as it can meet again.
+        for key in billingsByOrder.removeValue(forKey: id) ?? [] {
+            billings.remove(key)
+            billingsByOrder[key.bid]?.remove(key)
+            billingsByOrder[key.ask]?.remove(key)
+        }
     }
 
     /// What is derived from an order that was just placed or loaded.
@@ -149,7 +157,12 @@ extension MarketState {
         guard order.isAlive else { return }
         syncBook(order)
         if let name = order.clientOrderID { orderByClientID[order.account, default: [:]][name] = order.id }
-        if order.status == .suspended(.insufficientFunds) { fundless.insert(order.id) }
+        if order.side == .bid { bidsByAccount[order.account, default: []].insert(order.id) }
+    }
+
+    mutating func linkDerived(_ key: BillingKey) {
+        billingsByOrder[key.bid, default: []].insert(key)
+        billingsByOrder[key.ask, default: []].insert(key)
     }
 
     // MARK: - Deliveries
@@ -166,8 +179,10 @@ extension MarketState {
                 $0.unsettled += 1
             }
         }
+        heldByBid[delivery.bid, default: .zero] += delivery.held
         let key = delivery.billingKey
         if billings[key] == nil {
+            linkDerived(key)
             billings.set(key, Billing(
                 totals: BillingTotals(), sellerFee: delivery.terms.sellerFee, buyerFee: delivery.terms.buyerFee,
                 unsettled: 0))
@@ -187,16 +202,12 @@ extension MarketState {
         guard let delivery = deliveries[id] else { preconditionFailure("closed delivery is not there") }
         deliveries.update(id) { $0.held = .zero }
         deliveries.remove(id)
+        heldByBid[delivery.bid, default: .zero] -= delivery.held
+        billings.update(delivery.billingKey) { $0.unsettled -= 1 }
         for order in [delivery.bid, delivery.ask] {
             deliveriesByOrder[order]?.remove(id)
             change(order) { $0.unsettled -= 1 }
             forgetIfOver(order)
-        }
-        let key = delivery.billingKey
-        billings.update(key) { $0.unsettled -= 1 }
-        // Totals are needed as long as the same pair can meet again.
-        if let billing = billings[key], billing.unsettled == 0, orders[key.bid] == nil || orders[key.ask] == nil {
-            billings.remove(key)
         }
     }
 

@@ -27,7 +27,11 @@ public struct MarketState: Sendable {
     var rigByUser: [String: RigID] = [:]
     var orderByClientID: [AccountID: [String: OrderID]] = [:]
     var deliveriesByOrder: [OrderID: Set<DeliveryID>] = [:]
-    var fundless: Set<OrderID> = []
+    /// Bids that are alive.
+    var bidsByAccount: [AccountID: Set<OrderID>] = [:]
+    /// Sum of what is left of the holds of a bid's deliveries.
+    var heldByBid: [OrderID: Satoshis] = [:]
+    var billingsByOrder: [OrderID: Set<BillingKey>] = [:]
     var answerNumbers: AnswerQueue = AnswerQueue()
     var timers = TimerQueue()
 
@@ -56,6 +60,14 @@ public struct MarketState: Sendable {
     public func deliveries(of order: OrderID) -> [Delivery] {
         (deliveriesByOrder[order] ?? []).sorted().compactMap { deliveries[$0] }
     }
+
+    /// An account's bids that are alive, by stamp.
+    public func bids(of account: AccountID) -> [Order] {
+        (bidsByAccount[account] ?? []).compactMap { orders[$0] }.sorted { $0.stamp < $1.stamp }
+    }
+
+    /// What is left of the holds of a bid's deliveries.
+    public func held(by bid: OrderID) -> Satoshis { heldByBid[bid] ?? .zero }
 
     /// Records all changes of entities from now on, for the projector.
     public mutating func trackChanges() {
@@ -152,7 +164,10 @@ extension MarketState {
         }
         for (account, amount) in stored.balances { balances.set(account, amount) }
         for (key, amount) in stored.deposits { deposits.set(key, amount) }
-        for (key, billing) in stored.billings { billings.set(key, billing) }
+        for (key, billing) in stored.billings {
+            billings.set(key, billing)
+            linkDerived(key)
+        }
         for (key, answer) in stored.answers.sorted(by: { $0.1.number < $1.1.number }) {
             answers.set(key, answer)
             answerNumbers.append(key)
@@ -161,6 +176,7 @@ extension MarketState {
             deliveries.set(delivery.id, delivery)
             deliveriesByOrder[delivery.bid, default: []].insert(delivery.id)
             deliveriesByOrder[delivery.ask, default: []].insert(delivery.id)
+            heldByBid[delivery.bid, default: .zero] += delivery.held
             scheduleTimer(of: delivery)
         }
         for order in stored.orders {

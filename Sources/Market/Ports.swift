@@ -111,6 +111,8 @@ public protocol MarketReports: Sendable {
     func settlementLines(account: AccountID?, after cursor: Int64, limit: Int) async throws -> [ReportLine]
     /// Deliveries by number, after `cursor`; of one account (as buyer or seller) or of all.
     func deliveries(account: AccountID?, after cursor: Int64, limit: Int) async throws -> [DeliveryRow]
+    /// An order's last image, closed and settled ones included; nil when there is no such order.
+    func order(_ id: OrderID) async throws -> Order?
 }
 
 /// Live figures of the embedded edge.

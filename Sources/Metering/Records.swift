@@ -209,6 +209,9 @@ extension MeterRecord {
 }
 
 extension ShareRecord {
+    /// More than one share can stand for (9 EH/s for half a minute): keeps sums of slots within Int64.
+    public static let mostDifficulty = Work(units: 1 << 52)
+
     fileprivate init(from reader: inout BinaryReader) throws(BinaryCodingError) {
         let number = try reader.readInt64()
         let receivedAt = Timestamp(microseconds: try reader.readInt64())
@@ -218,7 +221,7 @@ extension ShareRecord {
         let tag = try reader.readByte()
         guard let verdict = Verdict(rawValue: tag) else { throw .unknownTag(tag) }
         let difficulty = try reader.readInt64()
-        guard difficulty >= 0 else { throw .outOfRange }
+        guard (0...ShareRecord.mostDifficulty.units).contains(difficulty) else { throw .outOfRange }
         let flags = try reader.readByte()
         guard flags <= 3 else { throw .unknownTag(flags) }
         self.init(
@@ -279,7 +282,7 @@ public struct SealedBatch: Hashable, Sendable {
         completeUntil = Timestamp(microseconds: try reader.readInt64())
         let count = try reader.readCount()
         records = []
-        records.reserveCapacity(count)
+        records.reserveCapacity(min(count, 1024))
         for _ in 0..<count { records.append(try MeterRecord(from: &reader)) }
         try reader.finish()
     }

@@ -74,10 +74,11 @@ public struct BillingTotals: Hashable, Sendable {
 public enum Tariff {
     static let secondsPerDay: Int128 = 86_400
 
-    /// floor(N x 65536 / (u x 86400))
+    /// floor(N x 65536 / (u x 86400)), reduced by 128 so that N may be as large as all the bitcoin charged a
+    /// hundred times over at a price unit of 1 EH/s.
     public static func charge(weightedWork: Int128, priceUnit: Hashrate) -> Satoshis {
-        let divisor = Int128(priceUnit.hashesPerSecond) * secondsPerDay
-        return Satoshis(Int64(Rounding.down(weightedWork * Int128(Work.hashesPerUnit), by: divisor)))
+        let divisor = Int128(priceUnit.hashesPerSecond) * (secondsPerDay / 128)
+        return Satoshis(Int64(Rounding.down(weightedWork * Int128(Work.hashesPerUnit / 128), by: divisor)))
     }
 
     /// floor(amount x ppm / 10^6)

@@ -3,6 +3,14 @@ import ArgumentParser
 @main
 struct Hashspot: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "hashspot", abstract: "A spot market for hashrate.",
-        subcommands: [RigCommand.self, PoolCommand.self])
+        commandName: "hashspot",
+        abstract: "A spot market for hashrate.",
+        discussion: """
+            Sellers point mining rigs at it, buyers bid for hashrate and name their pool; every share is verified, metered \
+            and billed to the satoshi. `hashspot demo` shows a whole market on this machine.
+            """,
+        subcommands: [
+            ServeCommand.self, AccountCommand.self, MigrateCommand.self, AuditCommand.self, ReportCommand.self,
+            DemoCommand.self, RigCommand.self, PoolCommand.self,
+        ])
 }

@@ -40,7 +40,7 @@ struct ConnectionLossTests {
 
     @Test("lost in a transaction take it with them")
     func inTransaction() throws {
-        try withVictim { connection, terminate in
+        try withVictim { connection, terminate throws in
             let error = databaseError {
                 try connection.transaction {
                     try connection.execute("INSERT INTO t VALUES (1)")
@@ -58,7 +58,7 @@ struct ConnectionLossTests {
 
     @Test("lost at the commit leave it unknown")
     func atCommit() throws {
-        try withVictim { connection, terminate in
+        try withVictim { connection, terminate throws in
             let error = databaseError {
                 try connection.transaction {
                     try connection.execute("INSERT INTO t VALUES (1)")

@@ -58,7 +58,9 @@ struct DatabaseTests {
                         }
                     }
                 }
-                #expect(try await group.reduce(0, +) == 44_850)
+                var sum: Int64 = 0
+                for try await number in group { sum += number }
+                #expect(sum == 44_850)
             }
         }
     }
@@ -108,7 +110,7 @@ struct DatabaseTests {
     @Test("rolls a write back when it throws", arguments: Driver.allCases)
     func writeRollsBack(_ driver: Driver) async throws {
         struct Refusal: Error {}
-        try await driver.withDatabase(Self.schema) { database in
+        try await driver.withDatabase(Self.schema) { database throws in
             await #expect(throws: Refusal.self) {
                 try await database.write { connection in
                     try connection.execute("INSERT INTO t VALUES (1)")
@@ -130,7 +132,7 @@ struct DatabaseTests {
 
     @Test("writes for a thread that waits", arguments: Driver.allCases)
     func writeSync(_ driver: Driver) async throws {
-        try await driver.withDatabase(Self.schema) { database in
+        try await driver.withDatabase(Self.schema) { database throws in
             #expect(try database.writeSync { try $0.execute("INSERT INTO t VALUES (1), (2)") } == 2)
         }
     }

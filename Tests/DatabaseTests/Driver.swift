@@ -73,9 +73,9 @@ enum Driver: String, CaseIterable, CustomTestStringConvertible {
 }
 
 /// The database error that `body` throws, or nil.
-func databaseError(_ body: () throws -> Void) -> DatabaseError? {
+func databaseError<T>(_ body: () throws -> T) -> DatabaseError? {
     do {
-        try body()
+        _ = try body()
         return nil
     } catch {
         return error as? DatabaseError

@@ -15,7 +15,7 @@ struct LocationTests {
 
     @Test(
         "that mean nothing are refused, and the text names no password",
-        arguments: ["", "sqlite:", "mysql://u:secret@h/d", "postgres://u:secret@h:x y/d", "postgres://h/d?nonsense=secret", "a\0b"]
+        arguments: ["", "sqlite:", "mysql://u:secret@h/d", "postgres://u:secret@[h/d", "postgres://h/d?nonsense=secret", "a\0b"]
     )
     func refused(_ text: String) throws {
         let error = try #require(databaseError { _ = try DatabaseLocation(text) })
@@ -106,7 +106,7 @@ struct LocationTests {
 
     @Test("in SQLite have a write-ahead log, full syncs and foreign keys")
     func settings() throws {
-        try Driver.sqlite.withConnection { connection in
+        try Driver.sqlite.withConnection { connection throws in
             #expect(try connection.queryOne("PRAGMA journal_mode") == SQLRow(["wal"]))
             #expect(try connection.queryOne("PRAGMA synchronous") == SQLRow([2]))
             #expect(try connection.queryOne("PRAGMA foreign_keys") == SQLRow([1]))

@@ -43,7 +43,7 @@ struct MigrationTests {
 
     @Test("of the program's other SQLite streams apply", arguments: [MigrationStream.sqliteJournal, .spool])
     func shippedSQLite(_ stream: MigrationStream) throws {
-        try Driver.sqlite.withConnection { connection in
+        try Driver.sqlite.withConnection { connection throws in
             #expect(try Migrator(stream).migrate(connection).version == MigrationFile.all(of: stream).count)
         }
     }
@@ -92,7 +92,7 @@ struct MigrationTests {
 
     @Test("that fail leave nothing", arguments: Driver.allCases)
     func failing(_ driver: Driver) throws {
-        try driver.withConnection { connection in
+        try driver.withConnection { connection throws in
             let bad = migrator(driver, [scripts[0], "CREATE TABLE c (x BIGINT); SELEKT;"])
             guard case .failed(name: "0002_step", _) = migrationError({ _ = try bad.migrate(connection) }) else {
                 return #expect(Bool(false), "it did not fail")

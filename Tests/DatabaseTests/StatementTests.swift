@@ -127,7 +127,7 @@ struct StatementTests {
 
     @Test("that are wrong say so, and the connection goes on", arguments: Driver.allCases)
     func programmingErrors(_ driver: Driver) throws {
-        try driver.withConnection { connection in
+        try driver.withConnection { connection throws in
             for sql in ["SELEKT 1", "SELECT * FROM nowhere", "SELECT 1; SELECT 2"] {
                 guard case .programming = databaseError({ _ = try connection.query(sql) }) else {
                     return #expect(Bool(false), "\(sql)")
@@ -139,7 +139,7 @@ struct StatementTests {
 
     @Test("stay usable beyond the cache of prepared ones", arguments: Driver.allCases)
     func statementCache(_ driver: Driver) throws {
-        try driver.withConnection { connection in
+        try driver.withConnection { connection throws in
             for round in 0..<2 {
                 for number in 0..<300 {
                     #expect(try connection.query("SELECT \(number)") == [SQLRow([SQLValue(number)])], "round \(round)")

@@ -107,7 +107,7 @@ struct ValueTests {
 
     @Test("that Postgres has no binary form for must be cast")
     func unsupportedType() throws {
-        try Driver.postgres.withConnection { connection in
+        try Driver.postgres.withConnection { connection throws in
             guard case .decoding = databaseError({ _ = try connection.query("SELECT now()") }) else {
                 return #expect(Bool(false), "a timestamp was read")
             }

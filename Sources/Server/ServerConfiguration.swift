@@ -1,0 +1,40 @@
+public import Database
+public import Exchange
+
+/// Everything that a server needs to know before it starts.
+public struct ServerConfiguration: Sendable {
+    /// Folder of the embedded database, the edge's spool and the API's secret; created when missing.
+    public var dataFolder: String
+    /// Where journal and tables are; nil: SQLite files in the data folder.
+    public var database: DatabaseLocation?
+    public var apiHost = "127.0.0.1"
+    /// 0 takes any free port.
+    public var apiPort = 8080
+    public var stratumHost = "127.0.0.1"
+    /// 0 takes any free port.
+    public var stratumPort = 3333
+    /// What sellers are told to point their rigs at; nil: the address that is listened on.
+    public var publicStratumURL: String?
+    public var rules = MarketRules.sha256d
+    /// Lets buyers name pools at private, loopback and link-local addresses.
+    public var allowsPrivatePools = false
+    public var settlementInterval: Duration = .seconds(300)
+    /// How often failed pools that bids wait for are tried again.
+    public var verificationInterval: Duration = .seconds(30)
+
+    public init(dataFolder: String) { self.dataFolder = dataFolder }
+
+    /// The market's tables.
+    public var tablesLocation: DatabaseLocation { database ?? .sqlite(path: file("market.sqlite")) }
+    /// The journal: a file of its own on SQLite, so that projecting does not hold its lock.
+    public var journalLocation: DatabaseLocation { database ?? .sqlite(path: file("journal.sqlite")) }
+
+    func file(_ name: String) -> String { dataFolder + "/" + name }
+}
+
+/// Why a server does not start: one line that says what to do.
+public struct ServerStartError: Error, CustomStringConvertible {
+    public let description: String
+
+    public init(_ description: String) { self.description = description }
+}

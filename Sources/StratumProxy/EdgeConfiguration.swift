@@ -1,0 +1,110 @@
+public import Units
+
+/// How an edge listens, measures and bounds itself.
+public struct EdgeConfiguration: Sendable {
+    public var host: String
+    /// 0 takes any free port.
+    public var port: Int
+    public var spoolPath: String
+    public var edge: EdgeID
+    /// Allots a new epoch when a spool is created; the spool keeps it.
+    public var allotEpoch: @Sendable () async throws -> Int64
+
+    /// The market's lowest difficulty: no job is ever assigned less.
+    public var minimumDifficulty = ShareDifficulty(units: 65_536)
+    /// What a rig starts with that states no wish of its own.
+    public var startDifficulty = ShareDifficulty(units: 65_536 * 8192)
+    /// The time between two shares of a rig that its difficulty is raised or lowered towards.
+    public var shareInterval = Interval.seconds(5)
+    /// Shares of a job are valid this long after the edge read the pool's next clean job.
+    public var staleWindow = Interval.seconds(2)
+    /// Lets pools have private, loopback and link-local addresses.
+    public var allowPrivatePools = false
+
+    public var limits = Limits()
+    public var pools = PoolTimes()
+    public var spool = SpoolTimes()
+
+    /// Where numbering starts; other than 0 only in tests that replay recordings.
+    public var firstPrefix: UInt16 = 0
+    public var firstPaddingEpoch: UInt64 = 0
+
+    public init(
+        host: String, port: Int, spoolPath: String, edge: EdgeID, allotEpoch: @escaping @Sendable () async throws -> Int64
+    ) {
+        self.host = host
+        self.port = port
+        self.spoolPath = spoolPath
+        self.edge = edge
+        self.allotEpoch = allotEpoch
+    }
+
+    /// Bounds. What happens at each is said beside it.
+    public struct Limits: Sendable {
+        /// Connections of miners, authorized or not; further ones are closed at once.
+        public var minerConnections = 60_000
+        /// Rigs on one pool connection; the next rig opens another one.
+        public var rigsPerPoolConnection = 256
+        /// Connections to one pool as one user; further rigs find the pool unusable.
+        public var connectionsPerPool = 64
+        /// Jobs of one pool connection whose shares are still taken; the oldest becomes stale.
+        public var jobsPerPoolConnection = 64
+        /// A pool that sends more jobs a minute than this is unhealthy.
+        public var jobsPerMinute = 600
+        /// Jobs remembered for one rig; shares for older ones are answered 21.
+        public var jobsPerRig = 128
+        /// Shares remembered for one coinbase, to find duplicates; further ones are refused with 20.
+        public var sharesPerCoinbase = 1 << 19
+        /// Failed logins before a connection is closed.
+        public var failedLogins = 5
+        /// Shares in a row that are malformed or for unknown jobs, before a connection is closed.
+        public var invalidSharesInARow = 500
+        /// Bytes waiting for a peer that does not read; it is closed.
+        public var outputBytes = 256 * 1024
+        /// Shares waiting for their commit; further ones are answered 20.
+        public var sharesWaiting = 100_000
+
+        public init() {}
+    }
+
+    /// How pool connections are made, watched and given up.
+    public struct PoolTimes: Sendable {
+        /// From connecting to the first job.
+        public var handshake = Interval.seconds(5)
+        /// Between attempts, doubled from the first to the last.
+        public var firstRetry = Interval.milliseconds(500)
+        public var lastRetry = Interval.seconds(30)
+        /// How long a lost connection may take to come back before the pool counts as unhealthy.
+        public var outage = Interval.seconds(5)
+        /// How long a rig waits for the first target to open although a later one is ready.
+        public var patience = Interval.seconds(1)
+        /// A connection that no rig has wanted for this long is closed.
+        public var idle = Interval.seconds(60)
+        /// How long a pool that refuses shares is left alone.
+        public var refusalPause = Interval.seconds(60)
+        /// Shares for jobs of a lost connection are valid for this long.
+        public var lostJobs = Interval.seconds(30)
+
+        public init() {}
+    }
+
+    /// The rhythm of commits and batches.
+    public struct SpoolTimes: Sendable {
+        /// How long shares are collected for one commit when none is running.
+        public var commitDelay = Interval.milliseconds(2)
+        public var sealing = Interval.milliseconds(250)
+        public var heartbeat = Interval.seconds(1)
+        /// Heartbeats go on for this long after the last delivery.
+        public var heartbeatAfterDelivery = Interval.seconds(60)
+        /// Records in one batch.
+        public var recordsPerBatch = 20_000
+        /// Bytes kept while the database is away; at the bound the spool fails.
+        public var maximalBytes: Int64 = 8 << 30
+        public var firstRetry = Interval.milliseconds(100)
+        public var lastRetry = Interval.seconds(10)
+        /// How long a stop waits for pools' answers, and then for the last batches.
+        public var stopping = Interval.seconds(5)
+
+        public init() {}
+    }
+}

@@ -1,0 +1,248 @@
+import Logging
+import NIOCore
+import Routing
+import Stratum
+import Units
+
+/// One TCP connection of a miner: its session, its prefix, its jobs.
+final class MinerConnection: LineReceiver {
+    unowned let core: EdgeCore
+    let connectedAt: Timestamp
+    private let output: LineOutput
+    private(set) var session: MinerSession
+    private(set) var prefix: UInt16?
+    private(set) var rig: Rig?
+    private(set) var number: Int64 = 0
+    private var failedLogins = 0
+    private var invalidInARow = 0
+    private(set) var isClosed = false
+
+    private(set) var jobs: RigJobTable
+    var wish: DifficultyWish
+    private var sentDifficulty: ShareDifficulty?
+    /// The pool connection that its jobs come from.
+    private(set) var attached: PoolConnection?
+    private var assignment: Assignment?
+    private var watched: [ObjectIdentifier: Upstream] = [:]
+    /// It should work elsewhere, or at all, and cannot yet.
+    private(set) var isWaiting = false
+    private(set) var skipped: [SkippedTarget] = []
+    /// When the present route ends by itself.
+    private(set) var routeEnds: Timestamp?
+
+    init(core: EdgeCore, channel: any Channel, now: Timestamp) {
+        self.core = core
+        connectedAt = now
+        let configuration = core.configuration
+        session = MinerSession(connectedAt: now)
+        output = LineOutput(channel: channel, queue: core.flushes, limit: configuration.limits.outputBytes)
+        jobs = RigJobTable(limit: configuration.limits.jobsPerRig)
+        wish = DifficultyWish(
+            start: configuration.startDifficulty, minimum: configuration.minimumDifficulty,
+            interval: configuration.shareInterval, now: now)
+    }
+
+    func start(on channel: any Channel) throws {
+        let limit = MinerSession.Configuration().lineLimit
+        try channel.pipeline.syncOperations.addHandler(LineHandler(limit: limit, receiver: self, output: output))
+    }
+
+    var versionMask: UInt32 { session.versionMask }
+    var delivery: DeliveryID? { assignment?.delivery }
+    var target: PoolTargetID? { assignment?.target }
+    var prefixBytes: [UInt8] { prefix.map { [UInt8($0 >> 8), UInt8($0 & 0xff)] } ?? [] }
+    /// It has work whose pool would take it.
+    var isWorking: Bool { attached?.isReady ?? false }
+
+    func send(_ bytes: [UInt8]) { output.send(bytes) }
+
+    /// Writes what is pending and closes; the rest follows when the channel is gone.
+    func close(_ reason: String) {
+        guard !isClosed else { return }
+        core.logger.info("miner connection closed: \(reason)", metadata: metadata)
+        output.close()
+        disconnected()
+    }
+
+    private var metadata: Logger.Metadata { rig.map { ["rig": "\($0.id)"] } ?? [:] }
+
+    // MARK: lines
+
+    func received(line: UnsafeRawBufferPointer) {
+        guard !isClosed else { return }
+        carryOut(session.receive(line))
+    }
+
+    func lineTooLong() { carryOut(session.lineTooLong()) }
+
+    func disconnected() {
+        guard !isClosed else { return }
+        isClosed = true
+        attached?.leave(self)
+        attached = nil
+        for upstream in watched.values { upstream.forget(self) }
+        watched = [:]
+        if let prefix { core.spaces.release(prefix: prefix) }
+        core.closed(self)
+    }
+
+    private func carryOut(_ action: MinerSession.Action) {
+        switch action {
+        case .none: break
+        case .reply(let bytes), .subscribesExtranonce(let bytes), .malformed(_, let bytes): send(bytes)
+        case .configured(let extensions, let reply): configured(extensions, reply)
+        case .subscribe(let id, _): subscribe(id)
+        case .authorize(let id, let login): authorize(id, login)
+        case .submit(let id, let submission): core.submit(submission, id: id, from: self)
+        case .suggestDifficulty(let difficulty, let reply):
+            send(reply)
+            wish.suggest(difficulty, now: core.now())
+            reissueIfFarOff()
+        case .close(let reason, let reply):
+            send(reply)
+            close(reason.rawValue)
+        }
+    }
+
+    private func configured(_ extensions: MinerSession.Extensions, _ reply: [UInt8]) {
+        send(reply)
+        if let minimum = extensions.minimumDifficulty { wish.require(minimum, now: core.now()) }
+        guard extensions.versionMask != nil, let rig else { return }
+        core.reports.rigOnline(rig.id, session: number, versionMask: versionMask, at: core.now())
+        evaluate()
+    }
+
+    private func subscribe(_ id: MessageID) {
+        guard let prefix = core.spaces.takePrefix() else {
+            send(session.refuse(id, .other("No room for more miners")))
+            return close("no free prefix")
+        }
+        self.prefix = prefix
+        let name = String(prefix, radix: 16)
+        send(session.accept(
+            subscribe: id, extranonce1: prefixBytes,
+            extranonce2Size: ExtranonceLayout.standard.extranonce2Size, sessionID: name))
+        evaluate()
+    }
+
+    // MARK: login
+
+    private func authorize(_ id: MessageID, _ login: MinerSession.Login) {
+        switch core.login(login, on: self) {
+        case .accepted(let rig):
+            send(session.accept(authorize: id, login))
+            if self.rig == nil { begin(rig) }
+        case .refused(let error):
+            send(session.refuse(id, error))
+            failedLogins += 1
+            if failedLogins >= core.configuration.limits.failedLogins { close("too many failed logins") }
+        }
+    }
+
+    private func begin(_ rig: Rig) {
+        guard let number = core.nextSession() else { return close("no session number") }
+        let now = core.now()
+        self.rig = rig
+        self.number = number
+        core.began(self, rig: rig, now: now)
+        evaluate()
+    }
+
+    func timeouts(now: Timestamp) {
+        carryOut(session.timeout(at: now))
+    }
+
+    func countInvalid(_ isInvalid: Bool) {
+        invalidInARow = isInvalid ? invalidInARow + 1 : 0
+        if invalidInARow >= core.configuration.limits.invalidSharesInARow { close("too many invalid shares") }
+    }
+
+    // MARK: where it works
+
+    func watches(_ upstream: Upstream) { watched[ObjectIdentifier(upstream)] = upstream }
+
+    /// Its pool connection is gone; what it has goes on until there is something better.
+    func lost(_ connection: PoolConnection) {
+        guard attached === connection else { return }
+        attached = nil
+        isWaiting = true
+    }
+
+    /// Looks at where it should work and moves it there if that is possible now.
+    func evaluate() {
+        guard !isClosed, session.isReady, let rig else { return }
+        let now = core.now()
+        routeEnds = rig.route.routeInForce(now: now)?.validUntil
+        let choice = core.choose(for: rig, on: self, now: now)
+        skipped = choice.skipped
+        guard let destination = choice.destination else {
+            isWaiting = true
+            return
+        }
+        isWaiting = false
+        if attached === destination.connection, let assignment {
+            renew(assignment, destination)
+        } else {
+            move(to: destination, rig)
+        }
+    }
+
+    /// Same pool connection, perhaps another delivery: nothing is sent.
+    private func renew(_ assignment: Assignment, _ destination: Placement) {
+        assignment.delivery = destination.delivery
+        assignment.target = destination.target
+        guard let last = jobs.last, let limit = core.maxDifficulty(of: self), last.difficulty > limit else { return }
+        if let work = destination.connection.current { issue(work, clean: false) }
+    }
+
+    private func move(to destination: Placement, _ rig: Rig) {
+        guard let work = destination.connection.current else { return }
+        if assignment != nil { rig.switches += 1 }
+        attached?.leave(self)
+        attached = destination.connection
+        destination.connection.join(self)
+        assignment = Assignment(delivery: destination.delivery, target: destination.target)
+        issue(work, clean: true)
+    }
+
+    /// Sends a job, and before it its difficulty if that is new.
+    func issue(_ work: PoolWork, clean: Bool) {
+        guard !isClosed, let prefix, let assignment else { return }
+        guard let issue = core.spaces.issue(work.space, to: prefix, epochs: work.fold.epochCapacity),
+            let folded = work.folded(issue, name: core.nextJobName)
+        else {
+            return core.logger.info("job cannot be issued again; the rig waits for the next", metadata: metadata)
+        }
+        let difficulty = effectiveDifficulty(work)
+        if difficulty != sentDifficulty {
+            send(Line.setDifficulty(DecimalDifficulty(difficulty)))
+            sentDifficulty = difficulty
+        }
+        jobs.add(
+            RigJob(
+                work: work, issue: issue, ntime: folded.ntime, difficulty: difficulty, target: difficulty.target,
+                assignment: assignment), id: folded.id)
+        send(folded.line(clean: clean))
+    }
+
+    /// The smallest of what the rig should have, the pool's, and the route's bound; never below the market's minimum.
+    private func effectiveDifficulty(_ work: PoolWork) -> ShareDifficulty {
+        var units = min(wish.difficulty.units, work.poolUnits)
+        if let limit = core.maxDifficulty(of: self) { units = min(units, limit.units) }
+        let rounded = DifficultyWish.rounded(ShareDifficulty(units: max(1, units)))
+        return max(rounded, core.configuration.minimumDifficulty)
+    }
+
+    /// Follows the rig's speed: a small change waits for the next job, a large one is a job of its own.
+    func adjustDifficulty(now: Timestamp) {
+        if wish.adjust(now: now) { reissueIfFarOff() }
+    }
+
+    private func reissueIfFarOff() {
+        guard let last = jobs.last, let work = attached?.current, work === last.work else { return }
+        let next = effectiveDifficulty(work)
+        let (low, high) = (min(next, last.difficulty), max(next, last.difficulty))
+        guard high.units / 4 >= low.units else { return }
+        issue(work, clean: false)
+    }
+}

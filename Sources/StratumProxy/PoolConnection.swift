@@ -1,0 +1,223 @@
+import Logging
+import Metering
+import NIOCore
+import Stratum
+import Units
+
+/// A share that a pool has yet to answer.
+final class ForwardedShare {
+    enum Fate { case waiting, kept, lost }
+
+    let number: Int64
+    let receivedAt: Timestamp
+    let rig: RigID
+    let delivery: DeliveryID?
+    /// Whether the share's own record is durable: replies to shares that were not kept are dropped.
+    var fate = Fate.waiting
+    var reply: (reply: PoolReply, code: Int64)?
+
+    init(number: Int64, receivedAt: Timestamp, rig: RigID, delivery: DeliveryID?) {
+        self.number = number
+        self.receivedAt = receivedAt
+        self.rig = rig
+        self.delivery = delivery
+    }
+}
+
+/// One connection to a pool, shared by rigs: its jobs, its shares under way.
+final class PoolConnection: PoolLinkOwner {
+    unowned let core: EdgeCore
+    let upstream: Upstream
+    let openedAt: Timestamp
+    private var link: PoolLink?
+    private(set) var isClosed = false
+    /// Works whose shares are taken, oldest first.
+    private(set) var works: [PoolWork] = []
+    /// What rigs work on; nil before the first job and when the pool's jobs cannot be folded.
+    private(set) var current: PoolWork?
+    /// Why the pool's jobs cannot be used.
+    private(set) var defect: String?
+    private(set) var rigs: [ObjectIdentifier: MinerConnection] = [:]
+    private(set) var forwards: [UInt64: ForwardedShare] = [:]
+    private(set) var forwarded: Int64 = 0
+    private(set) var accepted: Int64 = 0
+    private(set) var rejected: Int64 = 0
+    private(set) var unanswered: Int64 = 0
+    private var jobTimes: [Timestamp] = []
+    var lastWanted: Timestamp
+
+    init(core: EdgeCore, upstream: Upstream, now: Timestamp) {
+        self.core = core
+        self.upstream = upstream
+        openedAt = now
+        lastWanted = now
+    }
+
+    func open(attempt: Int) {
+        var configuration = PoolSession.Configuration(user: upstream.key.user, password: upstream.key.password)
+        configuration.handshakeTimeout = core.configuration.pools.handshake
+        let link = PoolLink(configuration, environment: core.linkEnvironment, owner: self)
+        self.link = link
+        link.open(url: upstream.key.url, attempt: attempt)
+    }
+
+    /// It has a job that rigs can get.
+    var isReady: Bool { !isClosed && current != nil && (link?.isReady ?? false) }
+    var isFull: Bool { rigs.count >= core.configuration.limits.rigsPerPoolConnection }
+
+    /// Why this rig cannot work here; nil when it can.
+    func obstacle(for miner: MinerConnection) -> String? {
+        guard let current else { return defect }
+        let mask = miner.versionMask
+        if mask & ~current.versionMask != 0 { return "the pool's version mask does not contain the rig's" }
+        return nil
+    }
+
+    func join(_ miner: MinerConnection) { rigs[ObjectIdentifier(miner)] = miner }
+    func leave(_ miner: MinerConnection) { rigs[ObjectIdentifier(miner)] = nil }
+
+    // MARK: the link
+
+    func linkResolved(_ link: PoolLink, address: SocketAddress) {}
+    func linkConnected(_ link: PoolLink) {}
+
+    func link(_ link: PoolLink, event: PoolSession.Event) {
+        switch event {
+        case .job(let job): received(job)
+        case .answered(let tag, let answer): answered(tag, answer)
+        case .ready: if isReady { upstream.becameReady(self) }
+        case .versionMask, .extranonce, .difficulty: break
+        case .reconnect: core.logger.info("pool asks to reconnect elsewhere; ignored", metadata: upstream.metadata)
+        case .malformed(let error):
+            core.logger.info("malformed line from pool: \(error)", metadata: upstream.metadata)
+        case .refused(_, let error):
+            core.logger.info("pool refused the login: code \(error.code)", metadata: upstream.metadata)
+            upstream.loginRefused = true
+        case .none, .send, .subscribed, .authorized, .message, .close: break
+        }
+    }
+
+    func link(_ link: PoolLink, expired tags: [UInt64]) { for tag in tags { conclude(tag, .unanswered, code: 0) } }
+
+    func link(_ link: PoolLink, ended end: LinkEnd, lost: [UInt64]) {
+        isClosed = true
+        for tag in lost { conclude(tag, .unanswered, code: 0) }
+        let now = core.now()
+        for work in works {
+            work.lostSince = now
+            core.retire(work, now: now)
+        }
+        works = []
+        current = nil
+        upstream.ended(self, end, now: now)
+    }
+
+    func close(_ reason: LinkEnd = .closedByUs) { link?.close(reason) }
+
+    /// Timers; to be called a few times a second.
+    func tick(now: Timestamp) {
+        link?.tick()
+        guard !isClosed, !isReady, defect == nil else { return }
+        if now - openedAt > core.configuration.pools.handshake { close(.session("no job in time")) }
+    }
+
+    // MARK: jobs
+
+    private func received(_ job: PoolJob) {
+        let now = core.now()
+        guard keepsPace(now) else { return close(.session("too many jobs")) }
+        if job.job.cleanJobs { cleanJobs(now: now) }
+        guard let fold = usableFold(job) else {
+            current = nil
+            return upstream.changed()
+        }
+        let work = PoolWork(job, fold: fold, space: core.spaces.open(PoolWork.spaceKey(job)), connection: self)
+        works.append(work)
+        if works.count > core.configuration.limits.jobsPerPoolConnection { expire(works.removeFirst(), now: now) }
+        let wasReady = isReady
+        let narrowed = current.map { $0.versionMask != work.versionMask } ?? false
+        current = work
+        for miner in Array(rigs.values) { miner.issue(work, clean: job.job.cleanJobs) }
+        if !wasReady, isReady { upstream.becameReady(self) }
+        if narrowed { upstream.changed() }
+    }
+
+    private func keepsPace(_ now: Timestamp) -> Bool {
+        jobTimes.append(now)
+        guard jobTimes.count > core.configuration.limits.jobsPerMinute else { return true }
+        return now - jobTimes.removeFirst() >= .seconds(60)
+    }
+
+    private func usableFold(_ job: PoolJob) -> CoinbaseFold? {
+        defect = nil
+        let minimum = core.configuration.minimumDifficulty
+        guard let fold = try? CoinbaseFold(poolExtranonce1: job.extranonce1, poolExtranonce2Size: job.extranonce2Size)
+        else {
+            defect = "the pool's extranonce2 size \(job.extranonce2Size) is below \(ExtranonceLayout.standard.byteCount)"
+            return nil
+        }
+        guard job.difficulty.wholeUnits >= minimum.units else {
+            defect = "the pool's difficulty \(job.difficulty) is below the market's minimum \(minimum)"
+            return nil
+        }
+        let size = job.job.coinb1.count + job.extranonce1.count + fold.paddingSize + job.job.coinb2.count
+        guard size <= Job.maximalCoinbaseBytes else {
+            defect = "the pool's coinbase is too large"
+            return nil
+        }
+        return fold
+    }
+
+    private func cleanJobs(now: Timestamp) {
+        let old = works
+        works = []
+        for work in old { expire(work, now: now) }
+    }
+
+    private func expire(_ work: PoolWork, now: Timestamp) {
+        work.staleSince = work.staleSince ?? now
+        core.retire(work, now: now)
+    }
+
+    // MARK: shares
+
+    /// Sends a share to the pool; false when it cannot be sent.
+    func forward(_ share: ForwardedShare, _ submission: Submission) -> Bool {
+        let tag = UInt64(share.number)
+        guard let link, !isClosed, link.submit(submission, tag: tag) else { return false }
+        forwards[tag] = share
+        forwarded += 1
+        return true
+    }
+
+    private func answered(_ tag: UInt64, _ answer: PoolSession.SubmitAnswer) {
+        switch answer {
+        case .accepted:
+            conclude(tag, .accepted, code: 0)
+            upstream.refusals.answered(refused: false, now: core.now())
+        case .rejected(let error):
+            conclude(tag, .rejected, code: Int64(error.code))
+            upstream.refusals.answered(refused: true, now: core.now())
+            upstream.checkRefusals()
+        }
+    }
+
+    private func conclude(_ tag: UInt64, _ reply: PoolReply, code: Int64) {
+        guard let share = forwards.removeValue(forKey: tag) else { return }
+        switch reply {
+        case .accepted: accepted += 1
+        case .rejected: rejected += 1
+        case .unanswered: unanswered += 1
+        }
+        share.reply = (reply, code)
+        core.feed.replied(share)
+    }
+
+    var snapshot: PoolConnectionSnapshot {
+        PoolConnectionSnapshot(
+            url: upstream.key.url, user: upstream.key.user,
+            state: isClosed ? .closed : isReady ? .ready : .opening, rigs: rigs.count, difficulty: link?.difficulty,
+            extranonce2Size: link?.extranonce2Size ?? 0, versionMask: link?.versionMask ?? 0, forwarded: forwarded,
+            accepted: accepted, rejected: rejected, unanswered: unanswered, waiting: forwards.count)
+    }
+}

@@ -1,0 +1,115 @@
+import Metering
+import ProofOfWork
+import Stratum
+import Units
+
+/// A pool's job on one of its connections: what shares are checked against, and how it is folded for rigs.
+final class PoolWork {
+    /// nil when it cannot be folded for rigs.
+    let fold: CoinbaseFold
+    let job: Job
+    let template: WorkTemplate
+    let versionMask: UInt32
+    /// A share whose hash does not exceed it is one for the pool.
+    let poolTarget: Target
+    /// The pool's difficulty in whole units, rounded down: the most that may be assigned.
+    let poolUnits: Int64
+    let space: SearchSpace
+    let connection: PoolConnection
+    /// When the pool's next clean job was read, or the work was pushed out by newer.
+    var staleSince: Timestamp?
+    /// When its connection was lost.
+    var lostSince: Timestamp?
+    private var folded: [Issue: FoldedJob] = [:]
+    private var numbers: [PoolTargetID: (number: Int64, writtenIn: Int?)] = [:]
+
+    /// Jobs that were folded the same way share their bytes; more than this many are not kept.
+    private static let maximalFolded = 64
+
+    init(_ poolJob: PoolJob, fold: CoinbaseFold, space: SearchSpace, connection: PoolConnection) {
+        self.fold = fold
+        job = poolJob.job
+        versionMask = poolJob.versionMask
+        poolTarget = poolJob.difficulty.target
+        poolUnits = poolJob.difficulty.wholeUnits
+        self.space = space
+        self.connection = connection
+        template = WorkTemplate(
+            coinb1: job.coinb1 + fold.poolExtranonce1, coinb2: job.coinb2, branches: job.branches, version: job.version,
+            previousBlock: job.previousBlock, nbits: job.nbits)
+    }
+
+    /// Names the space: all that a header's merkle root and previous block come from, apart from the extranonce2.
+    static func spaceKey(_ poolJob: PoolJob) -> Hash256 {
+        let job = poolJob.job
+        var bytes = job.previousBlock.bytes
+        for part in [job.coinb1, poolJob.extranonce1, [UInt8(poolJob.extranonce2Size)], job.coinb2] {
+            bytes += withUnsafeBytes(of: UInt32(part.count).littleEndian) { Array($0) }
+            bytes += part
+        }
+        for branch in job.branches { bytes += branch.bytes }
+        return DoubleSHA256.hash(bytes)
+    }
+
+    /// The job as rigs get it. Rigs with the same issue get the same bytes.
+    func folded(_ issue: Issue, name: () -> String) -> FoldedJob? {
+        if let known = folded[issue] { return known }
+        guard var job = fold.fold(job, id: name(), epoch: issue.epoch) else { return nil }
+        job.ntime &+= issue.seconds
+        let made = FoldedJob(job)
+        if folded.count < PoolWork.maximalFolded { folded[issue] = made }
+        return made
+    }
+
+    /// The number under which this job is spooled for a target.
+    func number(for target: PoolTargetID, allot: () -> Int64) -> Int64 {
+        if let known = numbers[target] { return known.number }
+        let number = allot()
+        numbers[target] = (number, nil)
+        return number
+    }
+
+    /// The number, if the job's record has yet to be written.
+    ///
+    /// - Parameter generation: raised when a commit failed, so that records that may have gone with it are written again
+    func unwrittenNumber(for target: PoolTargetID, generation: Int) -> Int64? {
+        guard let known = numbers[target], known.writtenIn != generation else { return nil }
+        numbers[target] = (known.number, generation)
+        return known.number
+    }
+
+    func record(number: Int64, target: PoolTargetID) -> JobRecord {
+        JobRecord(
+            number: number, target: target, poolJobID: Array(job.id.utf8),
+            coinbasePrefix: job.coinb1 + fold.poolExtranonce1, coinbaseSuffix: job.coinb2,
+            branches: job.branches.flatMap(\.bytes), previousHash: job.previousBlock.bytes, version: job.version,
+            nbits: job.nbits, ntime: job.ntime)
+    }
+
+    /// Whether a share for it, received now, is too late.
+    func isStale(now: Timestamp, window: Interval, lostJobs: Interval) -> Bool {
+        if let staleSince, !(now < staleSince + window) { return true }
+        if let lostSince, !(now < lostSince + lostJobs) { return true }
+        return false
+    }
+}
+
+/// A job in the form that rigs get, with its lines ready.
+final class FoldedJob {
+    let id: String
+    let ntime: UInt32
+    private let cleanLine: [UInt8]
+    private let plainLine: [UInt8]
+
+    init(_ job: Job) {
+        var job = job
+        id = job.id
+        ntime = job.ntime
+        job.cleanJobs = true
+        cleanLine = Line.notify(job)
+        job.cleanJobs = false
+        plainLine = Line.notify(job)
+    }
+
+    func line(clean: Bool) -> [UInt8] { clean ? cleanLine : plainLine }
+}

@@ -1,0 +1,40 @@
+public import Market
+public import Units
+
+/// What the API stands on: the market's writer, the tables, the edge, and sources of time and chance.
+public struct APIServices: Sendable {
+    public var market: any MarketGateway
+    public var directory: any AccountDirectory
+    public var reports: any MarketReports
+    public var edge: any LiveEdge
+    public var verifier: any PoolVerifying
+    /// At least 32 random bytes, the same after a restart: rig passwords of repeatable requests derive from it.
+    public var secret: [UInt8]
+    /// For the lifetime of cached API keys.
+    public var now: @Sendable () -> Timestamp
+    /// Cryptographically secure random bytes.
+    public var randomBytes: @Sendable (Int) -> [UInt8]
+
+    /// - Precondition: `secret` has at least 32 bytes
+    public init(
+        market: any MarketGateway, directory: any AccountDirectory, reports: any MarketReports,
+        edge: any LiveEdge, verifier: any PoolVerifying, secret: [UInt8], now: @escaping @Sendable () -> Timestamp,
+        randomBytes: @escaping @Sendable (Int) -> [UInt8] = APIServices.systemRandomBytes
+    ) {
+        precondition(secret.count >= 32, "the API's secret is too short")
+        self.market = market
+        self.directory = directory
+        self.reports = reports
+        self.edge = edge
+        self.verifier = verifier
+        self.secret = secret
+        self.now = now
+        self.randomBytes = randomBytes
+    }
+
+    /// The operating system's generator.
+    public static let systemRandomBytes: @Sendable (Int) -> [UInt8] = { count in
+        var generator = SystemRandomNumberGenerator()
+        return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+    }
+}

@@ -1,0 +1,61 @@
+internal import Exchange
+internal import HTTPTypes
+internal import Market
+
+extension Problem {
+    init(_ rejection: Rejection) {
+        self.init(rejection.status, rejection.code, rejection.explanation, field: rejection.field)
+    }
+
+    init(_ error: GatewayError) {
+        switch error {
+        case .busy:
+            self = Problem(.serviceUnavailable, "busy", "The market's queue is full; nothing happened, try again.")
+                .with(.retryAfter, "1")
+        case .unavailable:
+            self = Problem(
+                .serviceUnavailable, "unavailable",
+                "The market cannot be reached; what was asked may or may not have happened. Repeat it with its key.")
+                .with(.retryAfter, "5")
+        }
+    }
+}
+
+extension Rejection {
+    /// The HTTP status that says the same.
+    var status: HTTPResponse.Status {
+        switch self {
+        case .marketUndefined: .serviceUnavailable
+        case .poolTargetUnknown, .rigUnknown, .orderUnknown, .deliveryUnknown: .notFound
+        case .marketAlreadyDefined, .duplicateReference, .rigNameTaken, .rigAlreadyOffered, .duplicateClientOrderID,
+            .orderClosed, .staleSession, .idempotencyKeyReused:
+            .conflict
+        case .insufficientFunds: .init(code: 402, reasonPhrase: "Payment Required")
+        case .rulesInvalid, .amountOutOfRange, .textTooLong, .poolTargetUnverified, .targetCountOutOfRange,
+            .rigNameInvalid, .priceOutsideBand, .priceOffTick, .lotsOutOfRange, .orderValueTooSmall,
+            .budgetOutOfRange, .tooManyTotals, .passwordInvalid:
+            .unprocessableContent
+        }
+    }
+
+    /// The request's field that it is about, where there is one.
+    var field: String? {
+        switch self {
+        case .amountOutOfRange: "amount"
+        case .duplicateReference: "reference"
+        case .poolTargetUnverified, .targetCountOutOfRange: "poolTargetIDs"
+        case .rigNameTaken, .rigNameInvalid: "name"
+        case .rigAlreadyOffered: "rigID"
+        case .priceOutsideBand, .priceOffTick: "price"
+        case .lotsOutOfRange: "lots"
+        case .budgetOutOfRange: "budget"
+        case .duplicateClientOrderID: "clientOrderID"
+        case .passwordInvalid: "password"
+        case .idempotencyKeyReused: "Idempotency-Key"
+        case .marketUndefined, .marketAlreadyDefined, .rulesInvalid, .textTooLong, .poolTargetUnknown, .rigUnknown,
+            .orderValueTooSmall, .insufficientFunds, .orderUnknown, .orderClosed, .deliveryUnknown, .staleSession,
+            .tooManyTotals:
+            nil
+        }
+    }
+}

@@ -1,0 +1,91 @@
+import ArgumentParser
+import Crypto
+import Database
+import Foundation
+import Market
+import Store
+import Units
+
+/// A role as it is typed.
+enum RoleArgument: String, ExpressibleByArgument, CaseIterable {
+    case buyer, seller, finance, admin
+
+    var role: Role {
+        switch self {
+        case .buyer: .buyer
+        case .seller: .seller
+        case .finance: .finance
+        case .admin: .admin
+        }
+    }
+}
+
+/// `hashspot account`: who may use the market.
+struct AccountCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "account", abstract: "Manage accounts.", subcommands: [Create.self])
+
+    /// `hashspot account create`
+    struct Create: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "create",
+            abstract: "Create an account with an API key.",
+            discussion: """
+                Prints the account's number and its API key. The key is shown this once; the database keeps only its \
+                digest. The server may be running meanwhile.
+
+                Examples:
+                  hashspot account create --data market --name alice --role buyer
+                  hashspot account create --data market --name books --role finance --json
+                """)
+
+        @OptionGroup var storage: DatabaseOptions
+
+        @Option(help: "A name of its own, 1 to 64 bytes.")
+        var name: String
+
+        @Option(help: "buyer, seller, finance or admin; may be given several times.")
+        var role: [RoleArgument]
+
+        @Flag(help: "Print JSON.")
+        var json = false
+
+        func run() async throws {
+            guard (1...64).contains(name.utf8.count) else {
+                throw CommandFailure(description: "--name is not 1 to 64 bytes long")
+            }
+            let database = try await storage.openTables()
+            let key = Create.freshKey()
+            let digest = Array(SHA256.hash(data: Data(key.utf8)))
+            let account: AccountID
+            do {
+                account = try await AccountStore(database).create(
+                    name: name, roles: Set(role.map(\.role)), keyDigest: digest, at: MarketService.systemClock())
+            } catch DatabaseError.constraintViolation {
+                throw CommandFailure(description: "an account named \(name) exists already")
+            } catch {
+                throw CommandFailure(description: "the account was not created: \(error)")
+            }
+            await database.close()
+            if json {
+                print(OutputJSON.line(Created(account: account.rawValue, name: name, key: key)))
+            } else {
+                print("account \(account)\nAPI key \(key)")
+            }
+        }
+
+        private struct Created: Encodable {
+            var account: Int64
+            var name: String
+            var key: String
+        }
+
+        /// `hs_` and 32 random bytes in base64url.
+        private static func freshKey() -> String {
+            var generator = SystemRandomNumberGenerator()
+            let bytes = (0..<32).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+            let text = Data(bytes).base64EncodedString()
+            return "hs_" + text.replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+        }
+    }
+}

@@ -1,0 +1,115 @@
+import ArgumentParser
+import Exchange
+import Logging
+import Server
+import Synchronization
+
+/// Which market a server runs.
+enum MarketPreset: String, ExpressibleByArgument, CaseIterable {
+    case sha256d
+    case demo
+
+    var rules: MarketRules {
+        switch self {
+        case .sha256d: .sha256d
+        case .demo: .demo
+        }
+    }
+}
+
+/// `hashspot serve`: the whole market in one process.
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Run the market: API, exchange, Stratum edge and settlement in one process.",
+        discussion: """
+            Without --database everything is kept in SQLite files in the --data folder, which is made when missing. With \
+            --database it is kept in Postgres (run `hashspot migrate` first); the folder then holds the edge's spool.
+
+            Ends on Ctrl-C or SIGTERM: orders and deliveries survive, and rigs that come back within 60 seconds go on \
+            delivering.
+
+            Examples:
+              hashspot serve --data market
+              hashspot account create --data market --name alice --role buyer
+              curl http://127.0.0.1:8080/v1/market
+            """)
+
+    @OptionGroup var storage: DatabaseOptions
+
+    @Option(help: "The address of the API.")
+    var apiHost = "127.0.0.1"
+
+    @Option(help: "The port of the API; 0 takes any free one.")
+    var apiPort = 8080
+
+    @Option(help: "The address that rigs connect to.")
+    var stratumHost = "127.0.0.1"
+
+    @Option(help: "The port that rigs connect to; 0 takes any free one.")
+    var stratumPort = 3333
+
+    @Option(help: ArgumentHelp("What sellers are told to point rigs at.", valueName: "stratum+tcp://host:port"))
+    var publicStratumURL: String?
+
+    @Option(help: "The market: sha256d (lots of 1 TH/s), or demo (lots of 100 kH/s, for processors).")
+    var market = MarketPreset.sha256d
+
+    @Flag(help: "Let buyers name pools at private and loopback addresses.")
+    var allowPrivatePools = false
+
+    @Option(help: ArgumentHelp("Time between settlement runs.", valueName: "seconds"))
+    var settlementInterval = 300.0
+
+    @Flag(help: "Write log lines as JSON.")
+    var json = false
+
+    @Option(name: .customLong("for"), help: ArgumentHelp("End after so many seconds.", valueName: "seconds"))
+    var duration: Double?
+
+    func run() async throws {
+        let logger = (json ? LogStyle.json : .plain).logger("server", level: .info)
+        let server: Server
+        do {
+            server = try await Server.start(try serverConfiguration(), logger: logger)
+        } catch let failure as CommandFailure {
+            throw failure
+        } catch {
+            throw CommandFailure(description: "cannot start: \(error)")
+        }
+        logger.info("serving", metadata: [
+            "api": "http://\(apiHost):\(server.apiPort)", "stratum": "\(server.stratumURL)",
+        ])
+        let deposed = Mutex<String?>(nil)
+        try await runUntilTerminated(seconds: duration) {
+            for await error in server.deposed {
+                deposed.withLock { $0 = "\(error)" }
+                return
+            }
+        }
+        logger.info("stopping")
+        await server.stop()
+        if let reason = deposed.withLock({ $0 }) { throw CommandFailure(description: "ended: \(reason)") }
+        logger.info("stopped")
+    }
+
+    private func serverConfiguration() throws -> ServerConfiguration {
+        var configuration = try storage.configuration()
+        for (port, name) in [(apiPort, "--api-port"), (stratumPort, "--stratum-port")] where !(0...65_535).contains(port) {
+            throw CommandFailure(description: "\(name) is not from 0 to 65535")
+        }
+        guard settlementInterval >= 0.5, settlementInterval <= 86_400 else {
+            throw CommandFailure(description: "--settlement-interval is not from 0.5 to 86400 seconds")
+        }
+        configuration.apiHost = apiHost
+        configuration.apiPort = apiPort
+        configuration.stratumHost = stratumHost
+        configuration.stratumPort = stratumPort
+        configuration.publicStratumURL = publicStratumURL
+        configuration.rules = market.rules
+        configuration.allowsPrivatePools = allowPrivatePools
+        configuration.settlementInterval = .milliseconds(Int64(settlementInterval * 1000))
+        if market == .demo { configuration.verificationInterval = .seconds(5) }
+        return configuration
+    }
+}

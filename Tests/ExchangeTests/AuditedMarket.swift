@@ -1,0 +1,130 @@
+import BinaryCoding
+import Exchange
+import Ledger
+import Testing
+import Units
+
+/// An exchange whose every command and event goes through its binary form, a replica and an ``Auditor``.
+struct AuditedMarket {
+    private(set) var exchange = Exchange()
+    private(set) var auditor = Auditor()
+    private var complaintsSeen = 0
+
+    var state: MarketState { exchange.state }
+
+    @discardableResult
+    mutating func apply(
+        _ envelope: CommandEnvelope, at now: Timestamp, _ location: SourceLocation = #_sourceLocation
+    ) -> (outcome: Outcome, events: [Event]) {
+        #expect(BinaryForm.decoded(envelope) == envelope, sourceLocation: location)
+        let before = exchange.state.hash
+        let result = exchange.apply(envelope, at: now)
+        for event in result.events {
+            guard let decoded: Event = BinaryForm.decoded(event) else {
+                Issue.record("\(event) has no binary form", sourceLocation: location)
+                continue
+            }
+            #expect(decoded == event, sourceLocation: location)
+            auditor.see(decoded, at: exchange.time)
+        }
+        if result.events.isEmpty { #expect(exchange.state.hash == before, sourceLocation: location) }
+        auditor.inspect(exchange.state, at: exchange.time)
+        for complaint in auditor.complaints.dropFirst(complaintsSeen) {
+            Issue.record("\(complaint), after \(envelope.command) at \(now)", sourceLocation: location)
+        }
+        complaintsSeen = auditor.complaints.count
+        return result
+    }
+
+    mutating func takeChanges() -> StateChanges { auditor.takeChanges() }
+}
+
+/// Values to bytes and back.
+enum BinaryForm {
+    static func decoded<T: BinaryCodable>(_ value: T) -> T? {
+        var writer = BinaryWriter()
+        value.encode(into: &writer)
+        var reader = BinaryReader(writer.bytes)
+        guard let back = try? T(from: &reader), (try? reader.finish()) != nil else { return nil }
+        return back
+    }
+}
+
+extension StoredState {
+    /// The rows of a state's tables.
+    init(_ state: MarketState) {
+        self.init()
+        rules = state.rules
+        counters = state.counters
+        targets = Array(state.targets.values)
+        rigs = Array(state.rigs.values)
+        orders = Array(state.orders.values)
+        deliveries = Array(state.deliveries.values)
+        billings = state.billings.keys.compactMap { key in state.billings[key].map { (key, $0) } }
+        balances = state.balances.keys.compactMap { key in state.balances[key].map { (key, $0) } }
+        deposits = state.deposits.keys.compactMap { key in state.deposits[key].map { (key, $0) } }
+        answers = state.answers.keys.compactMap { key in state.answers[key].map { (key, $0) } }
+    }
+
+    mutating func shuffle(using random: inout some RandomNumberGenerator) {
+        targets.shuffle(using: &random)
+        rigs.shuffle(using: &random)
+        orders.shuffle(using: &random)
+        deliveries.shuffle(using: &random)
+        billings.shuffle(using: &random)
+        balances.shuffle(using: &random)
+        deposits.shuffle(using: &random)
+        answers.shuffle(using: &random)
+    }
+}
+
+/// What a projector's tables hold after some changes.
+struct ProjectedTables {
+    private var rules: MarketRules?
+    private var counters = Counters()
+    private var targets: [PoolTargetID: PoolTarget] = [:]
+    private var rigs: [RigID: Rig] = [:]
+    private var orders: [OrderID: Order] = [:]
+    private var deliveries: [DeliveryID: Delivery] = [:]
+    private var billings: [BillingKey: Billing] = [:]
+    private var balances: [LedgerAccount: Satoshis] = [:]
+    private var deposits: [DepositKey: Satoshis] = [:]
+    private var answers: [AnswerKey: RecordedAnswer] = [:]
+
+    mutating func apply(_ changes: StateChanges) {
+        rules = changes.rules
+        counters = changes.counters
+        Self.apply(changes.targets, to: &targets)
+        Self.apply(changes.rigs, to: &rigs)
+        Self.apply(changes.orders, to: &orders)
+        Self.apply(changes.deliveries, to: &deliveries)
+        Self.apply(changes.billings, to: &billings)
+        Self.apply(changes.balances, to: &balances)
+        Self.apply(changes.deposits, to: &deposits)
+        Self.apply(changes.answers, to: &answers)
+    }
+
+    private static func apply<K, V>(_ changes: [K: EntityChange<V>], to rows: inout [K: V]) {
+        for (key, change) in changes {
+            switch change {
+            case .live(let row): rows[key] = row
+            case .gone: rows[key] = nil
+            }
+        }
+    }
+
+    var stored: StoredState {
+        var stored = StoredState()
+        stored.rules = rules
+        stored.counters = counters
+        stored.targets = Array(targets.values)
+        stored.rigs = Array(rigs.values)
+        stored.orders = Array(orders.values)
+        stored.deliveries = Array(deliveries.values)
+        stored.billings = billings.map { ($0, $1) }
+        stored.balances = balances.map { ($0, $1) }
+        stored.deposits = deposits.map { ($0, $1) }
+        stored.answers = answers.map { ($0, $1) }
+        return stored
+    }
+}

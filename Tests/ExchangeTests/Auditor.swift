@@ -1,0 +1,320 @@
+import Exchange
+import Ledger
+import OrderBook
+import Settlement
+import Units
+
+/// Watches a market's events and state and says what breaks the rules (design, section 4).
+///
+/// It shares no arithmetic and no matching with the exchange: it looks at all pairs, with plain sums.
+struct Auditor {
+    private(set) var complaints: [String] = []
+    /// The state before the event that comes next.
+    private(set) var state = MarketState()
+    private var beforeHold: MarketState?
+    private var deposits: [AccountID: Int64] = [:]
+    private var moved: [AccountID: Int64] = [:]
+    private var fees: Int64 = 0
+    private var loss: Int64 = 0
+    private var weighted: [BillingKey: (n: Int128, charge: Int64, seller: Int64, buyer: Int64)] = [:]
+    private var lastEntry: Int64 = 0
+    private(set) var fills = 0
+    private(set) var lines = 0
+
+    init() { state.trackChanges() }
+
+    mutating func takeChanges() -> StateChanges { state.takeChanges() }
+
+    private mutating func check(_ isFine: Bool, _ complaint: @autoclosure () -> String) {
+        if !isFine { complaints.append(complaint()) }
+    }
+
+    // MARK: - Events
+
+    mutating func see(_ event: Event, at time: Timestamp) {
+        switch event {
+        case .entryPosted(let entry): see(entry)
+        case .deliveryOpened(let delivery): see(opened: delivery, at: time)
+        case .lineSettled(let line): see(line)
+        default: break
+        }
+        state.evolve(event)
+    }
+
+    private mutating func see(_ entry: LedgerEntry) {
+        let sum = entry.postings.reduce(Int128(0)) { $0 + Int128($1.amount.rawValue) }
+        check(sum == 0, "entry \(entry.id) sums to \(sum)")
+        check(entry.id == lastEntry + 1, "entry \(entry.id) is out of sequence")
+        check(Set(entry.postings.map(\.account)).count == entry.postings.count, "entry \(entry.id) repeats an account")
+        lastEntry = entry.id
+        if entry.kind == .hold { beforeHold = state }
+        guard entry.kind == .deposit else { return }
+        for posting in entry.postings {
+            if case .available(let account) = posting.account { deposits[account, default: 0] += posting.amount.rawValue }
+        }
+    }
+
+    private mutating func see(opened delivery: Delivery, at time: Timestamp) {
+        fills += 1
+        let name = "delivery \(delivery.id)"
+        let before = beforeHold ?? state
+        beforeHold = nil
+        guard let rules = before.rules, let bid = before.orders[delivery.bid], let ask = before.orders[delivery.ask],
+            let rig = before.rigs[delivery.rig], let details = ask.ask
+        else { return check(false, "\(name) of unknown orders") }
+        check(bid.account != ask.account, "\(name) is a self-trade")
+        check(delivery.buyer == bid.account && delivery.seller == ask.account, "\(name) has other parties")
+        check(details.rig == rig.id && rig.owner == ask.account, "\(name) sells another rig")
+        check(delivery.terms.price <= bid.price && delivery.terms.price >= ask.price, "\(name) trades through a limit")
+        check(delivery.terms.price == (bid.stamp < ask.stamp ? bid : ask).price, "\(name) is not at the earlier price")
+        check(bid.status == .active && ask.status == .active, "\(name) of orders that are not active")
+        check(delivery.lots.rawValue > 0 && delivery.lots == ask.lots && ask.delivering == .zero, "\(name) splits a rig")
+        check(bid.lots.rawValue - bid.delivering.rawValue >= delivery.lots.rawValue, "\(name) overfills the bid")
+        check(rig.delivery == nil, "\(name) on a rig that delivers already")
+        check(Auditor.takes(before, bid, rig), "\(name) on pools that cannot take the rig")
+        check(delivery.openedAt == time, "\(name) opened at another time")
+        let term = delivery.expiresAt.microseconds - time.microseconds
+        check((rules.shortestTerm.microseconds...rules.term.microseconds).contains(term), "\(name) has term \(term)")
+        let cap = Auditor.cap(delivery.hashrate, term, delivery.allowance)
+        check(Int128(delivery.hold.rawValue) == Auditor.debit(cap, delivery.terms), "\(name) holds another amount")
+        check(delivery.hold.rawValue <= Auditor.funds(before, bid), "\(name) is not paid for")
+        if term < rules.term.microseconds {
+            let longer = Auditor.cap(delivery.hashrate, term + 1_000_000, delivery.allowance)
+            check(Auditor.debit(longer, delivery.terms) > Auditor.funds(before, bid), "\(name) could run longer")
+        }
+        checkPriority(name, before, bid, ask, rules)
+    }
+
+    /// Nobody with a better price, or the same and an earlier stamp, who could trade here was passed by.
+    private mutating func checkPriority(
+        _ name: String, _ before: MarketState, _ bid: Order, _ ask: Order, _ rules: MarketRules
+    ) {
+        for other in before.orders.values where other.id != bid.id && other.id != ask.id {
+            switch other.side {
+            case .bid:
+                let isBetter = (other.price, -other.stamp) > (bid.price, -bid.stamp)
+                check(!(isBetter && Auditor.canTrade(before, other, ask, rules)), "\(name) passed by bid \(other.id)")
+            case .ask:
+                let isBetter = (other.price, other.stamp) < (ask.price, ask.stamp)
+                check(!(isBetter && Auditor.canTrade(before, bid, other, rules)), "\(name) passed by ask \(other.id)")
+            }
+        }
+    }
+
+    private mutating func see(_ line: SettlementLine) {
+        lines += 1
+        guard let delivery = state.deliveries[line.delivery] else { return check(false, "line of no delivery") }
+        let name = "line of delivery \(line.delivery)"
+        let key = BillingKey(bid: delivery.bid, ask: delivery.ask, rig: delivery.rig)
+        var sums = weighted[key] ?? (0, 0, 0, 0)
+        sums.n += Int128(delivery.terms.price.rawValue) * Int128(line.work.units)
+        let charge = Auditor.charge(sums.n, delivery.terms.priceUnit)
+        let seller = Int64(Int128(charge) * Int128(delivery.terms.sellerFee.rawValue) / 1_000_000)
+        let buyer = Int64(Int128(charge) * Int128(delivery.terms.buyerFee.rawValue) / 1_000_000)
+        let amounts = line.amounts
+        check(line.work.units > 0, "\(name) bills nothing")
+        check(amounts.charge.rawValue == charge - sums.charge, "\(name) charges \(amounts.charge)")
+        check(amounts.sellerFee.rawValue == seller - sums.seller, "\(name) takes \(amounts.sellerFee)")
+        check(amounts.buyerFee.rawValue == buyer - sums.buyer, "\(name) adds \(amounts.buyerFee)")
+        weighted[key] = (sums.n, charge, seller, buyer)
+        let paid = line.fromHold.rawValue + line.fromAvailable.rawValue + line.fromLoss.rawValue
+        check(paid == amounts.charge.rawValue + amounts.buyerFee.rawValue, "\(name) is paid by \(paid)")
+        check(min(line.fromHold, line.fromAvailable, line.fromLoss) >= .zero, "\(name) pays backwards")
+        check(line.fromHold <= delivery.held, "\(name) takes more than its hold")
+        var until = min(line.at, delivery.expiresAt)
+        if case .ended(let end, _) = delivery.phase { until = min(until, end) }
+        let cap = Auditor.cap(delivery.hashrate, until.microseconds - delivery.openedAt.microseconds, delivery.allowance)
+        check(delivery.settledWork.units + line.work.units <= cap, "\(name) is above the cap")
+        moved[delivery.buyer, default: 0] -= line.fromHold.rawValue + line.fromAvailable.rawValue
+        moved[delivery.seller, default: 0] += amounts.charge.rawValue - amounts.sellerFee.rawValue
+        fees += amounts.sellerFee.rawValue + amounts.buyerFee.rawValue
+        loss -= line.fromLoss.rawValue
+    }
+
+    // MARK: - State
+
+    /// What must hold between commands.
+    mutating func inspect(_ actual: MarketState, at time: Timestamp) {
+        check(actual.hash == state.hash, "events do not lead to the state")
+        guard let rules = actual.rules else { return }
+        inspectMoney(actual)
+        inspectOrders(actual, rules)
+        inspectDeliveries(actual, rules, time)
+        inspectBook(actual, rules)
+    }
+
+    private mutating func inspectMoney(_ s: MarketState) {
+        check(s.ledgerTotal == 0, "the ledger sums to \(s.ledgerTotal)")
+        check(s.balance(.fees).rawValue == fees, "fees are \(s.balance(.fees))")
+        check(s.balance(.loss).rawValue == loss, "loss is \(s.balance(.loss))")
+        check(s.balance(.custody).rawValue == -deposits.values.reduce(0, +), "custody is \(s.balance(.custody))")
+        var held: [AccountID: Int64] = [:]
+        for delivery in s.deliveries.values { held[delivery.buyer, default: 0] += delivery.held.rawValue }
+        for account in Set(deposits.keys).union(moved.keys).union(held.keys) {
+            let free = s.balance(.available(account)).rawValue, set = s.balance(.held(account)).rawValue
+            check(free >= 0, "account \(account) has \(free)")
+            check(set == held[account] ?? 0, "account \(account) holds \(set), deliveries \(held[account] ?? 0)")
+            check(free + set == (deposits[account] ?? 0) + (moved[account] ?? 0), "account \(account) lost money")
+        }
+    }
+
+    private mutating func inspectOrders(_ s: MarketState, _ rules: MarketRules) {
+        for order in s.orders.values {
+            let name = "order \(order.id)"
+            let mine = s.deliveries.values.filter { $0.bid == order.id || $0.ask == order.id }
+            let running = mine.filter(\.isRunning).reduce(Int64(0)) { $0 + $1.lots.rawValue }
+            check(order.delivering.rawValue == running, "\(name) delivers \(order.delivering), not \(running)")
+            check(order.unsettled == Int64(mine.count), "\(name) has \(mine.count) deliveries to settle")
+            check(order.isAlive || !mine.isEmpty, "\(name) is not forgotten")
+            check(order.lots >= order.delivering, "\(name) delivers more than its lots")
+            check(s.deliveries(of: order.id).map(\.id) == mine.map(\.id).sorted(), "\(name) has other deliveries")
+            if let bid = order.bid {
+                let held = mine.reduce(Int64(0)) { $0 + $1.held.rawValue }
+                check(s.held(by: order.id).rawValue == held, "\(name) holds another sum")
+                if let budget = bid.budget {
+                    check(bid.spent.rawValue + held <= budget.rawValue, "\(name) is over its budget")
+                }
+                let least = Auditor.least(order, rules)
+                if order.status == .suspended(.insufficientFunds) {
+                    check(least > Auditor.funds(s, order), "\(name) could go on")
+                }
+                if order.isAlive, mine.isEmpty, let budget = bid.budget {
+                    check(Int128(bid.spent.rawValue) + least <= Int128(budget.rawValue), "\(name) is spent, but alive")
+                }
+            }
+            if let ask = order.ask, order.isAlive {
+                check(s.rigs[ask.rig]?.ask == order.id, "\(name) is not its rig's ask")
+                let isOnline = s.rigs[ask.rig]?.isOnline == true
+                check(isOnline || order.open == .zero, "\(name) offers a rig that is away")
+                check(order.status != .suspended(.rigOffline) || !isOnline, "\(name) waits for a rig that is there")
+            }
+        }
+        for key in s.billings.keys {
+            check(s.orders[key.bid] != nil && s.orders[key.ask] != nil, "totals of \(key) are not forgotten")
+        }
+    }
+
+    private mutating func inspectDeliveries(_ s: MarketState, _ rules: MarketRules, _ time: Timestamp) {
+        var busy: Set<RigID> = []
+        for delivery in s.deliveries.values {
+            switch delivery.phase {
+            case .running:
+                check(busy.insert(delivery.rig).inserted, "rig \(delivery.rig) delivers twice")
+                check(s.rigs[delivery.rig]?.delivery == delivery.id, "rig \(delivery.rig) does not know its delivery")
+                check(delivery.expiresAt > time, "delivery \(delivery.id) is overdue")
+            case .ended(let at, _):
+                check(at.microseconds + rules.holdLimit.microseconds > time.microseconds, "hold is overdue")
+                check(at >= delivery.openedAt && at <= delivery.expiresAt, "delivery \(delivery.id) ended outside itself")
+            }
+            check(delivery.held >= .zero && delivery.held <= delivery.hold, "delivery \(delivery.id) holds too much")
+        }
+        for rig in s.rigs.values {
+            check(rig.delivery == nil || busy.contains(rig.id), "rig \(rig.id) thinks it delivers")
+            if case .offline(let since) = rig.presence, rig.delivery != nil {
+                check(time.microseconds < since.microseconds + rules.awayLimit.microseconds, "rig \(rig.id) is long away")
+            }
+        }
+    }
+
+    private mutating func inspectBook(_ s: MarketState, _ rules: MarketRules) {
+        var entries = 0
+        for side in Side.allCases {
+            var cursor = s.book.first(on: side), last: OrderBook.Entry?
+            while let here = cursor {
+                let entry = s.book[here]
+                entries += 1
+                let order = s.orders[entry.id]
+                check(order?.status == .active, "order \(entry.id) is in the book, but not active")
+                check(order.map { $0.lots.rawValue - $0.delivering.rawValue } == entry.lots.rawValue, "book has other lots")
+                check(order?.price == entry.price && order?.stamp == entry.stamp, "book has another price or stamp")
+                if let last {
+                    let isInOrder = side == .bid
+                        ? (last.price, -last.stamp) > (entry.price, -entry.stamp)
+                        : (last.price, last.stamp) < (entry.price, entry.stamp)
+                    check(isInOrder, "order \(entry.id) is out of order")
+                }
+                last = entry
+                cursor = s.book.next(after: here)
+            }
+        }
+        let open = s.orders.values.filter { $0.status == .active && $0.lots > $0.delivering }
+        check(entries == open.count && s.book.count == entries, "book has \(entries) orders, not \(open.count)")
+        for bid in open where bid.side == .bid {
+            for ask in open where ask.side == .ask {
+                check(!Auditor.canTrade(s, bid, ask, rules, orSelf: true), "\(bid.id) and \(ask.id) are left unmatched")
+            }
+        }
+    }
+
+    // MARK: - Plain arithmetic
+
+    static func canTrade(
+        _ s: MarketState, _ bid: Order, _ ask: Order, _ rules: MarketRules, orSelf: Bool = false
+    ) -> Bool {
+        guard bid.status == .active, ask.status == .active, bid.price >= ask.price, let details = ask.ask,
+            let rig = s.rigs[details.rig]
+        else { return false }
+        let lots = ask.lots.rawValue - ask.delivering.rawValue
+        guard lots > 0, bid.lots.rawValue - bid.delivering.rawValue >= lots, takes(s, bid, rig) else { return false }
+        if bid.account == ask.account { return orSelf }
+        let price = (bid.stamp < ask.stamp ? bid : ask).price
+        return hold(lots, price, rules.shortestTerm, rules) <= Int128(funds(s, bid))
+    }
+
+    static func takes(_ s: MarketState, _ bid: Order, _ rig: Rig) -> Bool {
+        guard case .online(_, _, let mask) = rig.presence, let details = bid.bid else { return false }
+        return details.targets.contains { id in
+            guard case .verified(let pool)? = s.targets[id]?.status else { return false }
+            return pool.extranonce2Size >= 6 && pool.versionMask | mask == pool.versionMask
+        }
+    }
+
+    /// What a bid can still set aside.
+    static func funds(_ s: MarketState, _ bid: Order) -> Int64 {
+        let free = s.balance(.available(bid.account)).rawValue
+        guard let details = bid.bid, let budget = details.budget else { return free }
+        let held = s.deliveries.values.filter { $0.bid == bid.id }.reduce(Int64(0)) { $0 + $1.held.rawValue }
+        return min(free, budget.rawValue - details.spent.rawValue - held)
+    }
+
+    static func least(_ bid: Order, _ rules: MarketRules) -> Int128 { hold(1, bid.price, rules.shortestTerm, rules) }
+
+    static func hold(_ lots: Int64, _ price: Price, _ term: Interval, _ rules: MarketRules) -> Int128 {
+        let hashrate = Hashrate(hashesPerSecond: lots * rules.lot.hashesPerSecond)
+        let inTwoShares = Int128(hashrate.hashesPerSecond) * Int128(rules.shareInterval.microseconds) * 2
+            / (65_536 * 1_000_000)
+        let allowance = Work(units: Int64(max(Int128(rules.minimumDifficulty.units), inTwoShares)) * 20)
+        return debit(
+            cap(hashrate, term.microseconds, allowance),
+            Terms(price: price, priceUnit: rules.priceUnit, sellerFee: rules.sellerFee, buyerFee: rules.buyerFee))
+    }
+
+    static func cap(_ hashrate: Hashrate, _ microseconds: Int64, _ allowance: Work) -> Int64 {
+        let hashes = Int128(hashrate.hashesPerSecond) * Int128(microseconds) * 105
+        return Int64(clamping: hashes / (65_536 * 100 * 1_000_000) + Int128(allowance.units))
+    }
+
+    /// ceil(charge) + ceil(fee)
+    static func debit(_ work: Int64, _ terms: Terms) -> Int128 {
+        let n = Int128(terms.price.rawValue) * Int128(work)
+        let whole = Int128(charge(n, terms.priceUnit))
+        let charge = whole + (isWhole(n, terms.priceUnit) ? 0 : 1)
+        let fee = charge * Int128(terms.buyerFee.rawValue)
+        return charge + fee / 1_000_000 + (fee % 1_000_000 == 0 ? 0 : 1)
+    }
+
+    /// floor(n x 65536 / (u x 86400)) in 256 bits, saturated.
+    static func charge(_ n: Int128, _ unit: Hashrate) -> Int64 {
+        let divisor = UInt128(unit.hashesPerSecond) * 86_400
+        let product = UInt128(n).multipliedFullWidth(by: 65_536)
+        guard product.high < divisor else { return .max }
+        return Int64(clamping: divisor.dividingFullWidth((product.high, product.low)).quotient)
+    }
+
+    private static func isWhole(_ n: Int128, _ unit: Hashrate) -> Bool {
+        let divisor = UInt128(unit.hashesPerSecond) * 86_400
+        let product = UInt128(n).multipliedFullWidth(by: 65_536)
+        guard product.high < divisor else { return true }
+        return divisor.dividingFullWidth((product.high, product.low)).remainder == 0
+    }
+}

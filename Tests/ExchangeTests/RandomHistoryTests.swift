@@ -1,0 +1,58 @@
+import Exchange
+import Ledger
+import TestSupport
+import Testing
+import Units
+
+/// Thousands of random commands, each audited, replayed and run a second time on a state that was restored.
+@Suite struct RandomHistoryTests {
+    @Test(arguments: Seeds.list(8))
+    func keepsTheRules(_ seed: UInt64) throws {
+        var commands = RandomCommands(seed: seed)
+        var market = AuditedMarket()
+        var shadow = Exchange()
+        var tables = ProjectedTables()
+        var pending: StateChanges?
+        var seen: Set<String> = []
+        for step in 0..<2500 {
+            commands.step()
+            let envelope = commands.next(market.state)
+            let (outcome, events) = market.apply(envelope, at: commands.now)
+            let again = shadow.apply(envelope, at: commands.now)
+            try #require(again.outcome == outcome, "seed \(seed), step \(step), \(envelope.command)")
+            try #require(again.events == events, "seed \(seed), step \(step), \(envelope.command)")
+            try #require(shadow.state.hash == market.state.hash, "seed \(seed), step \(step)")
+            try #require(market.auditor.complaints.isEmpty, "seed \(seed), step \(step)")
+            for event in events { seen.insert(Self.name(event)) }
+
+            let changes = market.takeChanges()
+            if pending == nil { pending = changes } else { pending?.merge(changes) }
+            if commands.random.chance(5), let merged = pending {
+                tables.apply(merged)
+                pending = nil
+                var stored = commands.random.chance(50) ? tables.stored : StoredState(market.state)
+                stored.shuffle(using: &commands.random)
+                let restored = try MarketState(restoring: stored)
+                try #require(restored.hash == market.state.hash, "seed \(seed), step \(step): restored")
+                shadow = Exchange(restored, time: market.exchange.time)
+            }
+        }
+        #expect(market.auditor.fills > 50, "seed \(seed)")
+        #expect(market.auditor.lines > 50, "seed \(seed)")
+        #expect(seen.count >= 26, "seed \(seed) saw only \(seen.sorted())")
+    }
+
+    /// The event's kind, with its reason where it has one.
+    private static func name(_ event: Event) -> String {
+        switch event {
+        case .orderSuspended(_, let reason): "suspended \(reason)"
+        case .orderClosed(_, let reason): "closed \(reason)"
+        case .deliveryEnded(_, _, let cause): "ended \(cause)"
+        case .entryPosted(let entry): "entry \(entry.kind)"
+        case .marketDefined, .poolTargetCreated, .poolTargetChanged, .rigRegistered, .rigOnline, .rigOffline,
+            .rigMeasured, .orderPlaced, .askOffered, .orderResumed, .orderStamped, .deliveryOpened, .lineSettled,
+            .deliveryClosed, .answerRecorded:
+            String("\(event)".prefix { $0 != "(" })
+        }
+    }
+}

@@ -1,0 +1,211 @@
+import Crypto
+import Foundation
+import Logging
+import Metering
+import MiningPool
+import NIOConcurrencyHelpers
+import Routing
+import StratumProxy
+import TestSupport
+import Units
+
+struct TimedOut: Error, CustomStringConvertible {
+    let what: String
+    var description: String { "timed out waiting for \(what)" }
+}
+
+/// Looks every few milliseconds until the condition holds.
+func eventually(_ what: String, within seconds: Double = 15, _ condition: () async throws -> Bool) async throws {
+    let deadline = ContinuousClock.now + .milliseconds(Int(seconds * 1000))
+    while try await !condition() {
+        guard ContinuousClock.now < deadline else { throw TimedOut(what: what) }
+        try await Task.sleep(for: .milliseconds(5))
+    }
+}
+
+final class TestDirectory: EdgeDirectory {
+    private let rigs = NIOLockedValueBox<[String: RigEntry]>([:])
+    private let targets = NIOLockedValueBox<[PoolTargetID: PoolTargetEntry]>([:])
+
+    func rig(user: String) -> RigEntry? { rigs.withLockedValue { $0[user] } }
+    func poolTarget(_ id: PoolTargetID) -> PoolTargetEntry? { targets.withLockedValue { $0[id] } }
+
+    func add(rig id: Int64, user: String, password: String = "x", fallback: Int64) {
+        let hash = Array(SHA256.hash(data: Array(password.utf8)))
+        let entry = RigEntry(id: RigID(id), user: user, passwordHash: hash, fallback: PoolTargetID(fallback))
+        rigs.withLockedValue { $0[user] = entry }
+    }
+
+    func add(target id: Int64, port: Int, user: String) {
+        let entry = PoolTargetEntry(
+            id: PoolTargetID(id), url: "stratum+tcp://127.0.0.1:\(port)", user: user, password: "x")
+        targets.withLockedValue { $0[PoolTargetID(id)] = entry }
+    }
+}
+
+final class TestReports: EdgeReports {
+    enum Report: Hashable {
+        case online(RigID, session: Int64, mask: UInt32)
+        case offline(RigID, session: Int64)
+        case measured(RigID, Hashrate)
+        case unusable(DeliveryID, String)
+        case under(DeliveryID, Hashrate)
+    }
+
+    private let all = NIOLockedValueBox<[Report]>([])
+    var reports: [Report] { all.withLockedValue { $0 } }
+
+    func rigOnline(_ rig: RigID, session: Int64, versionMask: UInt32, at: Timestamp) {
+        all.withLockedValue { $0.append(.online(rig, session: session, mask: versionMask)) }
+    }
+    func rigOffline(_ rig: RigID, session: Int64, at: Timestamp) {
+        all.withLockedValue { $0.append(.offline(rig, session: session)) }
+    }
+    func rigMeasured(_ rig: RigID, session: Int64, hashrate: Hashrate, at: Timestamp) {
+        all.withLockedValue { $0.append(.measured(rig, hashrate)) }
+    }
+    func poolsUnusable(delivery: DeliveryID, reason: String, at: Timestamp) {
+        all.withLockedValue { $0.append(.unusable(delivery, reason)) }
+    }
+    func underDelivered(delivery: DeliveryID, hashrate: Hashrate, at: Timestamp) {
+        all.withLockedValue { $0.append(.under(delivery, hashrate)) }
+    }
+}
+
+/// Keeps batches as the database would: each once.
+final class TestSink: BatchSink {
+    struct Refused: Error {}
+
+    private struct State {
+        var batches: [Int64: SealedBatch] = [:]
+        /// Everything that was offered, also again.
+        var offered: [(sequence: Int64, encoded: [UInt8], digest: [UInt8])] = []
+        var refuses = false
+    }
+
+    private let state = NIOLockedValueBox(State())
+
+    func deliver(_ batch: SealedBatch, encoded: [UInt8], digest: [UInt8]) async throws {
+        try state.withLockedValue { state in
+            state.offered.append((batch.sequence, encoded, digest))
+            if state.refuses { throw Refused() }
+            state.batches[batch.sequence] = batch
+        }
+    }
+
+    func refuse(_ refuses: Bool) { state.withLockedValue { $0.refuses = refuses } }
+    var offered: [(sequence: Int64, encoded: [UInt8], digest: [UInt8])] { state.withLockedValue { $0.offered } }
+    var batches: [SealedBatch] { state.withLockedValue { $0.batches.values.sorted { $0.sequence < $1.sequence } } }
+    var records: [MeterRecord] { batches.flatMap(\.records) }
+    var slots: [SlotKey: SlotCounts] { Meter(records).slots }
+
+    /// All slots of a delivery (nil: unsold work) together.
+    func total(_ delivery: Int64?) -> SlotCounts {
+        slots.reduce(into: SlotCounts()) { sum, slot in
+            if slot.key.delivery?.rawValue == delivery { sum += slot.value }
+        }
+    }
+
+    var shares: [ShareRecord] {
+        records.compactMap { if case .share(let share) = $0 { share } else { nil } }
+    }
+    var jobs: [JobRecord] {
+        records.compactMap { if case .job(let job) = $0 { job } else { nil } }
+    }
+}
+
+let quiet = Logger(label: "test") { label in
+    var handler = StreamLogHandler.standardError(label: label)
+    handler.logLevel = ProcessInfo.processInfo.environment["HASHSPOT_TEST_LOG"] == nil ? .critical : .debug
+    return handler
+}
+
+/// An edge with pools, all on real sockets.
+final class Setup {
+    let directory = TestDirectory()
+    let reports = TestReports()
+    let sink = TestSink()
+    let folder: TemporaryFolder
+    private(set) var pools: [Int64: MiningPool] = [:]
+    private(set) var edge: Edge
+    private(set) var port = 0
+    private var position: Int64 = 0
+    var configuration: EdgeConfiguration
+
+    /// - Parameter adjust: changes to the edge's configuration
+    init(adjust: (inout EdgeConfiguration) -> Void = { _ in }) throws {
+        folder = try TemporaryFolder()
+        var configuration = EdgeConfiguration(
+            host: "127.0.0.1", port: 0, spoolPath: folder.file("spool.sqlite"), edge: EdgeID(7), allotEpoch: { 3 })
+        configuration.minimumDifficulty = ShareDifficulty(units: 1)
+        configuration.startDifficulty = ShareDifficulty(units: 1)
+        configuration.allowPrivatePools = true
+        configuration.spool.sealing = .milliseconds(50)
+        configuration.pools.firstRetry = .milliseconds(100)
+        adjust(&configuration)
+        self.configuration = configuration
+        edge = Edge(configuration: configuration, directory: directory, reports: reports, sink: sink, logger: quiet)
+    }
+
+    /// A pool as target `id`, for user `user<id>`. Its jobs come only when asked for.
+    @discardableResult
+    func pool(_ id: Int64, port: Int = 0, _ adjust: (inout MiningPoolConfiguration) -> Void = { _ in }) async throws -> MiningPool {
+        var configuration = MiningPoolConfiguration()
+        configuration.port = port
+        configuration.difficulty = DecimalDifficulty(ShareDifficulty(units: 1))
+        configuration.jobInterval = .seconds(600)
+        configuration.blockInterval = .seconds(6000)
+        configuration.reportInterval = nil
+        configuration.seed = UInt64(id)
+        adjust(&configuration)
+        let pool = MiningPool(configuration, logger: quiet)
+        let ports = try await pool.start()
+        pools[id] = pool
+        directory.add(target: id, port: ports.stratum, user: "user\(id)")
+        return pool
+    }
+
+    func start() async throws { port = try await edge.start() }
+
+    /// Stops the edge and starts another one on the same spool.
+    func restart() async throws {
+        await edge.stop()
+        edge = Edge(configuration: configuration, directory: directory, reports: reports, sink: sink, logger: quiet)
+        try await start()
+    }
+
+    func sell(
+        _ rig: Int64, delivery: Int64, to targets: [Int64], maxWork: Int64 = .max / 4, maxDifficulty: Int64 = 1 << 40,
+        until: Timestamp? = nil
+    ) {
+        position += 1
+        let route = Route(
+            delivery: DeliveryID(delivery), bid: OrderID(1), targets: targets.map { PoolTargetID($0) },
+            validUntil: until ?? SystemClock().now() + .seconds(3600), maxWork: Work(units: maxWork),
+            maxDifficulty: ShareDifficulty(units: maxDifficulty), hashrate: Hashrate(hashesPerSecond: 1_000_000))
+        edge.apply([RouteUpdate(rig: RigID(rig), position: position, route: route)])
+    }
+
+    func release(_ rig: Int64) {
+        position += 1
+        edge.apply([RouteUpdate(rig: RigID(rig), position: position, route: nil)])
+    }
+
+    func rig(_ user: String) async throws -> RigSnapshot? {
+        await edge.snapshot()?.rigs.first { $0.user == user }
+    }
+
+    /// All that pools have been sent is answered.
+    func quiescent() async throws {
+        try await eventually("pools' answers") {
+            guard let snapshot = await edge.snapshot() else { return false }
+            return snapshot.pools.allSatisfy { $0.waiting == 0 } && snapshot.spool.waiting == 0
+        }
+    }
+
+    func stop() async throws {
+        await edge.stop()
+        for pool in pools.values { try await pool.stop() }
+        folder.remove()
+    }
+}
