@@ -165,6 +165,20 @@ let package = Package(
             ],
             swiftSettings: settings),
         .testTarget(
+            name: "StratumProxyTests",
+            dependencies: [
+                "StratumProxy", "Miner", "MiningPool", "Stratum", "StratumLines", "ProofOfWork", "Metering", "Routing",
+                "BinaryCoding", "Units", "Database", "MigrationFiles", "TestSupport", crypto, logging, nioCore, nioPosix,
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "ServerTests",
+            dependencies: [
+                "Server", "Store", "Market", "Exchange", "Database", "Miner", "MiningPool", "Stratum", "Units",
+                "TestSupport", crypto, logging, "hashspot",
+            ],
+            swiftSettings: settings),
+        .testTarget(
             name: "DatabaseTests", dependencies: ["Database", "MigrationFiles", "TestSupport"],
             swiftSettings: settings),
     ],
