@@ -85,7 +85,7 @@ actor RigClient {
         }
     }
 
-    func waitFor(_ what: String, within seconds: Double = 15, _ condition: (isolated RigClient) -> Bool) async throws {
+    func waitFor(_ what: String, within seconds: Double = 15, _ condition: @Sendable (isolated RigClient) -> Bool) async throws {
         let deadline = ContinuousClock.now + .milliseconds(Int(seconds * 1000))
         while true {
             try await poll()
