@@ -103,7 +103,7 @@ let package = Package(
         .target(
             name: "WebAPI",
             dependencies: [
-                "Units", "Exchange", "Market", "OrderBook", "Ledger", "Settlement", crypto, logging, nioCore,
+                "Units", "Exchange", "Market", "Metering", "OrderBook", "Ledger", "Settlement", crypto, logging, nioCore,
                 hummingbird, httpTypes,
             ],
             resources: [.embedInCode("openapi.yaml")], swiftSettings: settings),
@@ -160,7 +160,7 @@ let package = Package(
         .testTarget(
             name: "WebAPITests",
             dependencies: [
-                "WebAPI", "Units", "Exchange", "Market", "OrderBook", "Ledger", "Settlement", crypto, logging, nioCore,
+                "WebAPI", "Units", "Exchange", "Market", "Metering", "OrderBook", "Ledger", "Settlement", crypto, logging, nioCore,
                 hummingbird, httpTypes, .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "Yams", package: "Yams"),
             ],

@@ -2,6 +2,7 @@ import Foundation
 import Market
 import Miner
 import MiningPool
+import Server
 import Store
 import Testing
 

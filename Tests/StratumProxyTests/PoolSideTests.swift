@@ -151,7 +151,8 @@ struct PoolSideTests {
     func verificationFailures() async throws {
         var policy = VerificationPolicy()
         policy.allowPrivatePools = true
-        for (size, units, step) in [(4, 65_536, VerificationStep.extranonceSizes), (8, 1, .difficulty)] as [(Int, Int64, VerificationStep)] {
+        let cases: [(Int, Int64, VerificationStep)] = [(4, 65_536, .extranonceSizes), (8, 1, .difficulty)]
+        for (size, units, step) in cases {
             var configuration = MiningPoolConfiguration()
             configuration.extranonce2Size = size
             configuration.difficulty = DecimalDifficulty(ShareDifficulty(units: units))
