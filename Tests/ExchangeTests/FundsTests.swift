@@ -104,6 +104,27 @@ import Units
         #expect(s.state.billings.count == 0)
     }
 
+    /// Lines of two deliveries of a pair in turn: rounding the pair's totals makes one pay for both.
+    @Test func aBudgetHoldsHoweverLinesInterleave() {
+        var s = Scenario()
+        s.rig(3, lots: 1)
+        s.ask(3, rig: 1, 659_180, at: 1)
+        // A unit is half a satoshi; 1561 units are 781 sat and 8: the budget is two holds.
+        s.bid(1, 659_180, 1, budget: 2 * 789, at: 2)
+        s.advance(to: 122)
+        #expect(s.held(1) == 2 * 789)
+        for units in Int64(1)...900 {
+            s.send(
+                .settle(run: 1, chunk: units, (Int64(1)...2).map {
+                    DeliveryTotal(delivery: DeliveryID($0), billableWork: Work(units: units), isFinal: false)
+                }), at: 130)
+        }
+        #expect(s.available(1) == 1_000_000_000 - 2 * 789)
+        s.settle(1, seconds: 1000, lots: 1, final: true, at: 131)
+        s.settle(2, seconds: 1000, lots: 1, final: true, at: 132)
+        #expect(s.available(1) + s.held(1) >= 1_000_000_000 - 2 * 789)
+    }
+
     @Test func aSpentBidLeavesTheBookWithoutWaitingForAnAsk() {
         var s = Scenario()
         s.rig(3, lots: 1)
