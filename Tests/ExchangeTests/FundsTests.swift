@@ -117,11 +117,11 @@ import Units
             s.send(
                 .settle(run: 1, chunk: units, (Int64(1)...2).map {
                     DeliveryTotal(delivery: DeliveryID($0), billableWork: Work(units: units), isFinal: false)
-                }), at: 130)
+                }), at: 190)
         }
         #expect(s.available(1) == 1_000_000_000 - 2 * 789)
-        s.settle(1, seconds: 1000, lots: 1, final: true, at: 131)
-        s.settle(2, seconds: 1000, lots: 1, final: true, at: 132)
+        s.settle(1, seconds: 1000, lots: 1, final: true, at: 191)
+        s.settle(2, seconds: 1000, lots: 1, final: true, at: 192)
         #expect(s.available(1) + s.held(1) >= 1_000_000_000 - 2 * 789)
     }
 
