@@ -17,6 +17,8 @@ struct RandomCommands {
     static let rules: MarketRules = {
         var rules = MarketRules.demo
         rules.tick = 1000
+        rules.shortestTerm = .seconds(10)
+        rules.shareInterval = .seconds(1)
         rules.term = .seconds(180)
         rules.awayLimit = .seconds(30)
         rules.holdLimit = .seconds(240)

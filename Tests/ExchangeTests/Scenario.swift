@@ -13,6 +13,9 @@ struct Scenario {
     static let rules: MarketRules = {
         var rules = MarketRules.demo
         rules.lot = rules.priceUnit
+        rules.term = .seconds(60)
+        rules.shortestTerm = .seconds(10)
+        rules.shareInterval = .seconds(1)
         rules.mostLots = Lots(1000)
         rules.holdLimit = .seconds(600)
         return rules

@@ -13,7 +13,8 @@ import Units
         RouteUpdate(rig: RigID(1), position: position, route: delivery.map {
             Route(
                 delivery: DeliveryID($0), bid: OrderID(1), targets: targets.map { PoolTargetID($0) }, validUntil: at(until),
-                maxWork: Work(units: maxWork), maxDifficulty: ShareDifficulty(units: 1))
+                maxWork: Work(units: maxWork), maxDifficulty: ShareDifficulty(units: 1),
+                hashrate: Hashrate(hashesPerSecond: 1_000_000))
         })
     }
 

@@ -206,7 +206,7 @@ struct World: Sendable {
     let directory = MemoryDirectory()
     let verifier = MemoryVerifier()
 
-    init(_ rules: MarketRules? = .demo) {
+    init(_ rules: MarketRules? = minuteTerms) {
         market = MemoryMarket(rules)
         for caller in Caller.allCases {
             directory.add(caller.key, Principal(
@@ -275,3 +275,12 @@ private func metered(_ work: Work) -> SlotCounts {
     counts.billableWork = work
     return counts
 }
+
+/// The demonstration's market with terms of a minute: tests advance time by half of that.
+let minuteTerms: MarketRules = {
+    var rules = MarketRules.demo
+    rules.term = .seconds(60)
+    rules.shortestTerm = .seconds(10)
+    rules.shareInterval = .seconds(1)
+    return rules
+}()
