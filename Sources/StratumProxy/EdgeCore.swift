@@ -51,7 +51,7 @@ final class EdgeCore {
     private var hasStopped = false
     private var ticks = 0
     private(set) var isStopping = false
-    /// When a route was last in force.
+    /// When there was a route last, used up or not.
     private(set) var lastDelivery: Timestamp?
 
     /// Dead jobs' search spaces are remembered for this long: pools repeat themselves after a reconnection.
@@ -196,8 +196,8 @@ final class EdgeCore {
         for update in updates {
             let rig = rig(update.rig)
             guard rig.route.apply(update, now: now) else { continue }
+            lastDelivery = now
             if let route = update.route {
-                lastDelivery = now
                 if let credit = credits[route.delivery] { rig.route.restoreCredit(credit, delivery: route.delivery) }
             }
             rig.reportedUnusable = nil
@@ -294,7 +294,11 @@ final class EdgeCore {
         }
         // A tenth of the miners at each tick: each gets its turn once a second.
         for miner in Array(miners.values) where miner.turn == ticks % 10 { everySecond(miner, now) }
-        if ticks % 10 == 0 { forgetDeadJobs(now) }
+        if ticks % 10 == 0 {
+            forgetDeadJobs(now)
+            // Also of rigs that are away: settlement waits for word beyond each delivery's end.
+            if rigs.values.contains(where: { $0.route.route != nil }) { lastDelivery = now }
+        }
         feed.tick()
     }
 
@@ -316,7 +320,6 @@ final class EdgeCore {
     }
 
     private func report(_ rig: Rig, _ miner: MinerConnection, now: Timestamp) {
-        if rig.route.routeInForce(now: now) != nil { lastDelivery = now }
         if let hashrate = rig.measurementToReport(now: now) {
             reports.rigMeasured(rig.id, session: miner.number, hashrate: hashrate, at: now)
         }
