@@ -121,6 +121,57 @@ struct PoolSideTests {
         try await setup.stop()
     }
 
+    @Test("a pool with no room for another rig is passed over")
+    func crowded() async throws {
+        let setup = try Setup {
+            $0.limits.rigsPerPoolConnection = 1
+            $0.limits.connectionsPerPool = 1
+        }
+        for id in Int64(1)...4 { try await setup.pool(id) }
+        setup.directory.add(rig: 1, user: "farm.1", fallback: 1)
+        setup.directory.add(rig: 2, user: "farm.2", fallback: 4)
+        try await setup.start()
+        let first = try await RigClient(port: setup.port, user: "farm.1")
+        try await first.job(after: 0)
+        setup.sell(1, delivery: 11, to: [2, 3])
+        try await first.job(after: 1)
+        let second = try await RigClient(port: setup.port, user: "farm.2")
+        try await second.job(after: 0)
+        setup.sell(2, delivery: 12, to: [2, 3])
+        #expect(try await second.deliver(try await second.job(after: 1)) == [nil])
+        #expect(try await setup.rig("farm.2")?.target == PoolTargetID(3))
+        try await setup.stop()
+    }
+
+    @Test("another extranonce1 from the pool goes unnoticed by the rig; a wish to reconnect elsewhere is ignored")
+    func poolWishes() async throws {
+        let (setup, rig, job) = try await sold(to: [2])
+        #expect(try await rig.deliver(job) == [nil])
+        try await setup.pools[2]?.askToReconnect()
+        try await setup.pools[2]?.changeExtranonces()
+        let next = try await rig.job(after: 2)
+        #expect(next.extranonce1 == job.extranonce1)
+        #expect(try await rig.deliver(next) == [nil])
+        try await setup.quiescent()
+        let pool = try #require(try await setup.pools[2]?.snapshot())
+        #expect(pool.accepted == 2)
+        #expect(pool.connects == 1)
+        #expect(await rig.log.filter { $0.contains("\"method\"") }.allSatisfy {
+            $0.contains("mining.notify") || $0.contains("mining.set_difficulty")
+        })
+        try await setup.stop()
+    }
+
+    @Test("a pool that comes and goes is not dialled without a pause")
+    func flapping() async throws {
+        let (setup, rig, _) = try await sold(to: [2])
+        try await setup.pools[2]?.set(.close)
+        try await Task.sleep(for: .milliseconds(900))
+        #expect(try await setup.pools[2]?.snapshot().connects ?? 99 < 8)
+        #expect(await rig.isClosed == false)
+        try await setup.stop()
+    }
+
     @Test("a good pool passes every step")
     func verification() async throws {
         let pool = MiningPool(MiningPoolConfiguration(), logger: quiet)
