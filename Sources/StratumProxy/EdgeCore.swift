@@ -102,6 +102,8 @@ final class EdgeCore {
 
     func started(_ listener: any Channel) {
         self.listener = listener
+        // Deliveries that ended while no edge ran wait for a report that says so.
+        lastDelivery = now()
         scheduleTick()
     }
 

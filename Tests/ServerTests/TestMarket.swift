@@ -75,6 +75,7 @@ final class TestMarket {
     var configuration: ServerConfiguration
     private let postgres: TestDatabase?
     private(set) var server: Server?
+    private var process: Process?
 
     init(_ engine: Engine) async throws {
         folder = try TemporaryFolder()
@@ -112,6 +113,45 @@ final class TestMarket {
     func stop() async {
         await server?.stop()
         server = nil
+    }
+
+    /// Starts `hashspot serve` as a process of its own, on the same ports at every start.
+    func startProcess() async throws {
+        if configuration.apiPort == 0 {
+            // A first start in this process finds free ports and makes the tables.
+            try await start()
+            await stop()
+        }
+        let process = Process()
+        process.executableURL = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
+            .appending(path: "hashspot")
+        process.arguments = [
+            "serve", "--data", configuration.dataFolder, "--api-port", "\(configuration.apiPort)", "--stratum-port",
+            "\(configuration.stratumPort)", "--market", "demo", "--allow-private-pools", "--settlement-interval", "0.5",
+            "--for", "120",
+        ]
+        if case .postgres(let url)? = configuration.database { process.arguments?.append(contentsOf: ["--database", url]) }
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = FileHandle.nullDevice
+        try process.run()
+        self.process = process
+        try await eventually("the server answers") {
+            (try? await api.call("GET", "/v1/health").status) == 200
+        }
+    }
+
+    /// Ends the process as a power cut would.
+    func killProcess() {
+        guard let process else { return }
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+        self.process = nil
+    }
+
+    func stopProcess() {
+        process?.terminate()
+        process?.waitUntilExit()
+        process = nil
     }
 
     func end() async {

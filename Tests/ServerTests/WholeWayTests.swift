@@ -1,3 +1,4 @@
+import Exchange
 import Foundation
 import Market
 import Miner
@@ -156,6 +157,31 @@ private func number(_ item: [String: Any]?, _ name: String) -> Int64 { (item?[na
         await trade.stopMining()
         try await trade.countsAgree()
         await market.stop()
+        #expect(try await market.brokenInvariants() == [])
+        try await trade.end()
+    }
+
+    /// kill -9 while the rig hashes, three times: what the rig was told is there, and the books are right.
+    @Test(arguments: Engine.allCases)
+    func aKilledServerLosesNothingThatWasAcknowledged(_ engine: Engine) async throws {
+        let market = try await TestMarket(engine)
+        market.configuration.rules = .demo
+        try await market.startProcess()
+        let trade = try await Trade(market)
+        _ = try await trade.bid()
+        for _ in 1...3 {
+            let counted = try await trade.buyerPool.snapshot().accepted
+            try await eventually("the rig delivers") { try await trade.buyerPool.snapshot().accepted >= counted + 10 }
+            market.killProcess()
+            try await market.startProcess()
+        }
+        let told = trade.miner.statistics.accepted
+        try await eventually("the rig is back") { trade.miner.statistics.accepted > told }
+        await trade.stopMining()
+        let acknowledged = Int64(trade.miner.statistics.accepted)
+        market.stopProcess()
+        let verified = try await market.poolCounts().reduce(0) { $0 + $1.validShares }
+        #expect(verified >= acknowledged)
         #expect(try await market.brokenInvariants() == [])
         try await trade.end()
     }
