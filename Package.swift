@@ -109,7 +109,7 @@ let package = Package(
         .target(
             name: "Server",
             dependencies: [
-                "Units", "Exchange", "Metering", "Routing", "Market", "Store", "Database", "MigrationFiles",
+                "Units", "Stratum", "Exchange", "Metering", "Routing", "Market", "Store", "Database", "MigrationFiles",
                 "StratumProxy", "WebAPI", logging, hummingbird,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],

@@ -4,7 +4,7 @@ internal import Foundation
 final class ChildProcess: Sendable {
     let name: String
     let logPath: String
-    private nonisolated(unsafe) let process: Process
+    private let process: Process
 
     /// Starts the program with these arguments.
     ///

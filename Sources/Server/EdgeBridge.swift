@@ -64,7 +64,7 @@ struct EmbeddedLiveEdge: LiveEdge {
 
     func deliveries() async -> [DeliveryID: LiveDelivery] {
         var result: [DeliveryID: LiveDelivery] = [:]
-        for rig in await edge.snapshot().rigs {
+        for rig in await edge.snapshot()?.rigs ?? [] {
             guard let delivery = rig.delivery else { continue }
             result[delivery] = LiveDelivery(
                 hashrate: rig.hashrate1Minute, validShares: rig.shares.valid, staleShares: rig.shares.stale,
@@ -74,7 +74,7 @@ struct EmbeddedLiveEdge: LiveEdge {
     }
 
     func rigs() async -> [RigID: LiveRig] {
-        let snapshot = await edge.snapshot()
+        guard let snapshot = await edge.snapshot() else { return [:] }
         let urls = market.read { state in
             Dictionary(
                 snapshot.rigs.compactMap { rig in rig.target.flatMap { id in state.targets[id].map { (id, $0.url) } } },

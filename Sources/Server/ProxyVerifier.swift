@@ -1,22 +1,38 @@
-internal import Exchange
 internal import Market
+internal import Stratum
 internal import StratumProxy
+internal import Units
 
 /// Verifies pools the way the edge will use them.
 struct ProxyVerifier: PoolVerifying {
-    let allowsPrivatePools: Bool
+    private let policy: VerificationPolicy
+
+    init(allowsPrivatePools: Bool, minimumDifficulty: ShareDifficulty) {
+        var policy = VerificationPolicy()
+        policy.allowPrivatePools = allowsPrivatePools
+        policy.minimumDifficulty = minimumDifficulty
+        self.policy = policy
+    }
 
     func verify(url: String, user: String, password: String) async -> VerificationResult {
-        let report = await PoolVerifier.verify(
-            url: url, user: user, password: password, policy: AddressPolicy(allowsPrivate: allowsPrivatePools))
+        let report = await PoolVerifier().verify(url: url, user: user, password: password, policy: policy)
         return VerificationResult(
-            steps: report.steps.map { VerificationStep(name: $0.name, isOK: $0.isOK, detail: $0.detail) },
+            steps: report.outcomes.map {
+                Market.VerificationStep(name: $0.step.rawValue, isOK: $0.isOK, detail: $0.detail)
+            },
             capabilities: report.capabilities.map {
-                PoolCapabilities(
-                    extranonce2Size: Int64($0.extranonce2Size), versionMask: $0.versionMask,
+                marketCapabilities(
+                    extranonce2Size: $0.extranonce2Size, versionMask: $0.versionMask,
                     difficulty: $0.difficulty.description)
             })
     }
 
-    func flaw(inURL url: String) -> String? { PoolVerifier.flaw(inURL: url) }
+    func flaw(inURL url: String) -> String? {
+        do {
+            _ = try PoolAddress(parsing: url)
+            return nil
+        } catch {
+            return "\(error)"
+        }
+    }
 }

@@ -75,7 +75,9 @@ public final class Server: Sendable {
         _ configuration: ServerConfiguration, _ folder: DataFolder, _ database: Database, _ market: MarketService,
         _ edge: (edge: Edge, url: String), _ deposed: AsyncStream<JournalError>, _ logger: Logger
     ) async throws -> Server {
-        let verifier = ProxyVerifier(allowsPrivatePools: configuration.allowsPrivatePools)
+        let verifier = ProxyVerifier(
+            allowsPrivatePools: configuration.allowsPrivatePools,
+            minimumDifficulty: configuration.rules.minimumDifficulty)
         let services = APIServices(
             market: market.writer, directory: AccountStore(database), reports: ReportStore(database),
             edge: EmbeddedLiveEdge(edge: edge.edge, market: market.writer, stratumURL: edge.url), verifier: verifier,

@@ -1,5 +1,5 @@
 public import Database
-internal import Exchange
+public import Exchange
 public import Market
 public import Units
 
@@ -29,6 +29,14 @@ public struct ReportStore: MarketReports {
                     charge: Satoshis(try row.int64(13)), buyerFee: Satoshis(try row.int64(14)),
                     sellerFee: Satoshis(try row.int64(15)))
             }
+        }
+    }
+
+    public func order(_ id: OrderID) async throws -> Order? {
+        try await database.read { connection in
+            let columns = TableColumns.order.joined(separator: ", ")
+            let row = try connection.queryOne("SELECT \(columns) FROM orders WHERE id = $1", [.integer(id.rawValue)])
+            return try row.map { try TableReader.order($0) }
         }
     }
 

@@ -19,7 +19,7 @@ struct TableReader {
         }
         state.targets = try all("pool_targets", TableColumns.poolTarget, poolTarget)
         state.rigs = try all("rigs", TableColumns.rig, rig)
-        state.orders = try all("orders", TableColumns.order, where: "live = 1", order)
+        state.orders = try all("orders", TableColumns.order, where: "live = 1", TableReader.order)
         state.deliveries = try all("deliveries", TableColumns.delivery, where: "live = 1", TableReader.delivery)
         state.billings = try all("billings", TableColumns.billing, where: "live = 1", billing)
         state.balances = try all("ledger_balances", ["kind", "owner", "balance"]) { row in
@@ -92,7 +92,8 @@ struct TableReader {
             delivery: try row.optionalInt64(13).map { DeliveryID($0) })
     }
 
-    private func order(_ row: SQLRow) throws -> Order {
+    /// Columns as in ``TableColumns/order``.
+    static func order(_ row: SQLRow) throws -> Order {
         let status: OrderStatus =
             switch try row.int64(9) {
             case 0: .active
@@ -115,7 +116,7 @@ struct TableReader {
             details: details, placedAt: Timestamp(microseconds: try row.int64(11)), unsettled: try row.int64(12))
     }
 
-    private func raw<T: RawRepresentable>(_ row: SQLRow, _ column: Int) throws -> T where T.RawValue == UInt8 {
+    private static func raw<T: RawRepresentable>(_ row: SQLRow, _ column: Int) throws -> T where T.RawValue == UInt8 {
         guard let byte = UInt8(exactly: try row.int64(column)), let value = T(rawValue: byte) else {
             throw DatabaseError.decoding("unknown \(T.self)")
         }

@@ -6,7 +6,19 @@ import Market
 import Store
 import Units
 
-extension Role: ExpressibleByArgument {}
+/// A role as it is typed.
+enum RoleArgument: String, ExpressibleByArgument, CaseIterable {
+    case buyer, seller, finance, admin
+
+    var role: Role {
+        switch self {
+        case .buyer: .buyer
+        case .seller: .seller
+        case .finance: .finance
+        case .admin: .admin
+        }
+    }
+}
 
 /// `hashspot account`: who may use the market.
 struct AccountCommand: AsyncParsableCommand {
@@ -33,7 +45,7 @@ struct AccountCommand: AsyncParsableCommand {
         var name: String
 
         @Option(help: "buyer, seller, finance or admin; may be given several times.")
-        var role: [Role]
+        var role: [RoleArgument]
 
         @Flag(help: "Print JSON.")
         var json = false
@@ -48,7 +60,7 @@ struct AccountCommand: AsyncParsableCommand {
             let account: AccountID
             do {
                 account = try await AccountStore(database).create(
-                    name: name, roles: Set(role), keyDigest: digest, at: MarketService.systemClock())
+                    name: name, roles: Set(role.map(\.role)), keyDigest: digest, at: MarketService.systemClock())
             } catch DatabaseError.constraintViolation {
                 throw CommandFailure(description: "an account named \(name) exists already")
             } catch {

@@ -79,7 +79,9 @@ enum OrderEndpoints {
         do { outcome = try await call.submit(command) } catch { throw error.referring(to: field) }
         guard case .order(let id) = outcome else { throw Problem.internalError }
         let rules = try call.rules()
-        let known = try await find(id, call)
+        let known: Order?
+        // The order stands, whether or not the tables can be read.
+        do { known = try await find(id, call) } catch { known = nil }
         let model = try known.map { OrderModel($0, passedOver(by: $0, call), rules) } ?? closed(id)
         return try .json(model, status: .created, location: "/v1/\(model.side)s/\(id)")
     }

@@ -1,0 +1,53 @@
+public import Units
+
+/// What pools have to be like.
+public struct VerificationPolicy: Sendable, Hashable {
+    /// Lets pools have private, loopback and link-local addresses.
+    public var allowPrivatePools = false
+    /// The market's lowest difficulty: a pool below it would get fewer shares than it asks for.
+    public var minimumDifficulty = ShareDifficulty(units: 65_536)
+    /// Time for each connection, from resolving to the first job.
+    public var timeout = Interval.seconds(5)
+
+    public init() {}
+}
+
+/// What a verification looks at, in this order.
+public enum VerificationStep: String, Sendable, Hashable, CaseIterable {
+    case address, resolve, addressAllowed, connect, subscribe, authorize, firstJob, difficulty, extranonceSizes
+    case versionMask, secondConnection
+}
+
+/// What a verified pool can do for rigs.
+public struct PoolCapabilities: Sendable, Hashable {
+    /// Bytes.
+    public var extranonce2Size: Int
+    /// Header bits that may be rolled; 0 is none.
+    public var versionMask: UInt32
+    public var difficulty: DecimalDifficulty
+    /// Two connections get different extranonce1; otherwise only one may be used.
+    public var uniqueExtranonce1: Bool
+}
+
+/// How a verification went, step by step, for the buyer to read.
+public struct VerificationReport: Sendable, Hashable {
+    public struct Outcome: Sendable, Hashable {
+        public var step: VerificationStep
+        public var isOK: Bool
+        /// For people; safe to show.
+        public var detail: String
+    }
+
+    /// Up to and including the first that failed.
+    public var outcomes: [Outcome] = []
+    /// nil unless every step that is needed went well.
+    public var capabilities: PoolCapabilities?
+
+    public var isUsable: Bool { capabilities != nil }
+    /// Why the pool cannot be used.
+    public var failure: Outcome? { outcomes.first { !$0.isOK } }
+
+    mutating func add(_ step: VerificationStep, _ isOK: Bool, _ detail: String) {
+        outcomes.append(Outcome(step: step, isOK: isOK, detail: detail))
+    }
+}

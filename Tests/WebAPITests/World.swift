@@ -1,0 +1,268 @@
+import Crypto
+import Exchange
+import HTTPTypes
+import Hummingbird
+import HummingbirdTesting
+import Ledger
+import Logging
+import Market
+import NIOCore
+import Settlement
+import Synchronization
+import Units
+@testable import WebAPI
+
+/// A market in memory: a real exchange whose events feed the tables that reports read.
+final class MemoryMarket: MarketGateway, MarketReports {
+    struct Inside {
+        var exchange = Exchange()
+        var time = Timestamp(microseconds: 1_800_000_000_000_000)
+        /// Follows the events, as the projector does.
+        var mirror = MarketState()
+        var orders: [OrderID: Order] = [:]
+        var deliveries: [DeliveryID: Delivery] = [:]
+        var lines: [ReportLine] = []
+        var failure: GatewayError?
+        var isBroken = false
+    }
+
+    struct Broken: Error {}
+
+    private let inside: Mutex<Inside>
+
+    init(_ rules: MarketRules?) {
+        var start = Inside()
+        start.mirror.trackChanges()
+        inside = Mutex(start)
+        if let rules { _ = apply(CommandEnvelope(.defineMarket(rules))) }
+    }
+
+    @discardableResult
+    func apply(_ envelope: CommandEnvelope) -> Outcome {
+        inside.withLock { inside in
+            let (outcome, events) = inside.exchange.apply(envelope, at: inside.time)
+            for event in events {
+                inside.mirror.evolve(event)
+                MemoryMarket.project(event, &inside)
+            }
+            return outcome
+        }
+    }
+
+    private static func project(_ event: Event, _ inside: inout Inside) {
+        let changes = inside.mirror.takeChanges()
+        for (id, change) in changes.orders {
+            switch change { case .live(let order), .gone(let order): inside.orders[id] = order }
+        }
+        for (id, change) in changes.deliveries {
+            switch change { case .live(let delivery), .gone(let delivery): inside.deliveries[id] = delivery }
+        }
+        guard case .lineSettled(let line) = event, let d = inside.deliveries[line.delivery] else { return }
+        inside.lines.append(ReportLine(
+            number: Int64(inside.lines.count + 1), settledAt: line.at, run: line.run, delivery: d.id, bid: d.bid,
+            ask: d.ask, rig: d.rig, buyer: d.buyer, seller: d.seller, price: d.terms.price, lots: d.lots,
+            openedAt: d.openedAt, work: line.work, charge: line.amounts.charge, buyerFee: line.amounts.buyerFee,
+            sellerFee: line.amounts.sellerFee))
+    }
+
+    func pass(_ interval: Interval) { inside.withLock { $0.time = $0.time + interval } }
+    func fail(with error: GatewayError?) { inside.withLock { $0.failure = error } }
+    func breakReports(_ isBroken: Bool) { inside.withLock { $0.isBroken = isBroken } }
+    var time: Timestamp { inside.withLock { $0.time } }
+
+    func submit(_ envelope: CommandEnvelope) async throws(GatewayError) -> Outcome {
+        if let failure = inside.withLock({ $0.failure }) { throw failure }
+        return apply(envelope)
+    }
+
+    func read<T>(_ body: (MarketState) -> T) -> T { body(inside.withLock { $0.exchange.state }) }
+
+    private func table<T: Sendable>(_ body: (Inside) -> T) throws -> T {
+        try inside.withLock {
+            if $0.isBroken { throw Broken() }
+            return body($0)
+        }
+    }
+
+    func settlementLines(account: AccountID?, after cursor: Int64, limit: Int) async throws -> [ReportLine] {
+        try table { inside in
+            Array(inside.lines.lazy.filter {
+                $0.number > cursor && (account == nil || $0.buyer == account || $0.seller == account)
+            }.prefix(limit))
+        }
+    }
+
+    func deliveries(account: AccountID?, after cursor: Int64, limit: Int) async throws -> [DeliveryRow] {
+        try table { inside in
+            inside.deliveries.values.filter {
+                $0.id.rawValue > cursor && (account == nil || $0.buyer == account || $0.seller == account)
+            }.sorted { $0.id < $1.id }.prefix(limit).map {
+                DeliveryRow(delivery: $0, validWork: $0.settledWork, billableWork: $0.settledWork)
+            }
+        }
+    }
+
+    func order(_ id: OrderID) async throws -> Order? { try table { $0.orders[id] } }
+}
+
+final class MemoryDirectory: AccountDirectory {
+    private let keys = Mutex<[[UInt8]: Principal]>([:])
+    private let lookups = Mutex(0)
+    private let isBroken = Mutex(false)
+
+    func add(_ key: String, _ principal: Principal) { keys.withLock { $0[APIKey.digest(key)] = principal } }
+    func revoke(_ key: String) { keys.withLock { $0[APIKey.digest(key)] = nil } }
+    func setBroken(_ value: Bool) { isBroken.withLock { $0 = value } }
+    var lookupCount: Int { lookups.withLock { $0 } }
+
+    func principal(keyDigest: [UInt8]) async throws -> Principal? {
+        if isBroken.withLock({ $0 }) { throw MemoryMarket.Broken() }
+        lookups.withLock { $0 += 1 }
+        return keys.withLock { $0[keyDigest] }
+    }
+
+    func exists(_ account: AccountID) async throws -> Bool {
+        keys.withLock { keys in keys.values.contains { $0.account == account } }
+    }
+}
+
+struct MemoryEdge: LiveEdge {
+    var stratumURL: String { "stratum+tcp://market.example:3333" }
+
+    func deliveries() async -> [DeliveryID: LiveDelivery] {
+        [DeliveryID(1): LiveDelivery(hashrate: Hashrate(hashesPerSecond: 98_765), validShares: 7, staleShares: 1, otherShares: 0)]
+    }
+
+    func rigs() async -> [RigID: LiveRig] {
+        [RigID(1): LiveRig(
+            hashrate: Hashrate(hashesPerSecond: 98_765), pool: "stratum+tcp://pool.example:3333",
+            userAgent: "cgminer/4.12", connectedSince: Timestamp(microseconds: 1_800_000_000_000_000), switches: 2)]
+    }
+}
+
+/// Pools whose URL says `dead` do not answer; those that say `slow` answer when they are let go.
+final class MemoryVerifier: PoolVerifying {
+    private let count = Mutex(0)
+    private let gate = Mutex<(waiting: [CheckedContinuation<Void, Never>], isOpen: Bool)>(([], false))
+
+    var runs: Int { count.withLock { $0 } }
+
+    func release() {
+        let waiting = gate.withLock { gate in
+            gate.isOpen = true
+            defer { gate.waiting = [] }
+            return gate.waiting
+        }
+        for continuation in waiting { continuation.resume() }
+    }
+
+    func verify(url: String, user: String, password: String) async -> VerificationResult {
+        count.withLock { $0 += 1 }
+        if url.contains("slow") {
+            await withCheckedContinuation { continuation in
+                let isOpen = gate.withLock { gate in
+                    if !gate.isOpen { gate.waiting.append(continuation) }
+                    return gate.isOpen
+                }
+                if isOpen { continuation.resume() }
+            }
+        }
+        if url.contains("dead") {
+            return VerificationResult(
+                steps: [VerificationStep(name: "connect", isOK: false, detail: "Nobody answers.")], capabilities: nil)
+        }
+        let size: Int64 = url.contains("small") ? 4 : 8
+        return VerificationResult(
+            steps: ["connect", "subscribe", "authorize"].map { VerificationStep(name: $0, isOK: true, detail: "ok") },
+            capabilities: PoolCapabilities(extranonce2Size: size, versionMask: 0x1fff_e000, difficulty: "512"))
+    }
+
+    func flaw(inURL url: String) -> String? {
+        url.hasPrefix("stratum+tcp://") ? nil : "The URL must start with stratum+tcp://."
+    }
+}
+
+/// Everybody who calls.
+enum Caller: String, CaseIterable {
+    case buyer, seller, finance, admin, otherBuyer, otherSeller, roleless
+
+    var account: Int64 { Int64(Caller.allCases.firstIndex(of: self)! + 1) }
+    var roles: Set<Role> {
+        switch self {
+        case .buyer, .otherBuyer: [.buyer]
+        case .seller, .otherSeller: [.seller]
+        case .finance: [.finance]
+        case .admin: [.admin]
+        case .roleless: []
+        }
+    }
+    var key: String { APIKey.make(random: Array(SHA256.hash(data: Array(rawValue.utf8)))) }
+}
+
+/// A market, its surroundings and its API.
+struct World: Sendable {
+    let market: MemoryMarket
+    let directory = MemoryDirectory()
+    let verifier = MemoryVerifier()
+
+    init(_ rules: MarketRules? = .demo) {
+        market = MemoryMarket(rules)
+        for caller in Caller.allCases {
+            directory.add(caller.key, Principal(
+                account: AccountID(caller.account), name: caller.rawValue, roles: caller.roles))
+        }
+    }
+
+    var services: APIServices {
+        APIServices(
+            market: market, directory: directory, reports: market, edge: MemoryEdge(), verifier: verifier,
+            secret: Array(repeating: 7, count: 32), now: { market.time })
+    }
+
+    func run(_ setup: TestingSetup = .router, _ body: @Sendable (Client) async throws -> Void) async throws {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let app = buildApplication(
+            services, configuration: ApplicationConfiguration(address: .hostname("127.0.0.1", port: 0)), logger: logger)
+        try await app.test(setup) { try await body(Client(raw: $0)) }
+    }
+
+    // MARK: - Short ways to a state
+
+    func deposit(_ amount: Int64, to caller: Caller = .buyer) {
+        market.apply(CommandEnvelope(.deposit(
+            account: AccountID(caller.account), amount: Satoshis(amount), reference: "seed \(amount)")))
+    }
+
+    @discardableResult
+    func target(of caller: Caller, url: String = "stratum+tcp://pool.example:3333", size: Int64 = 8) -> Int64 {
+        let outcome = market.apply(CommandEnvelope(.createPoolTarget(
+            owner: AccountID(caller.account), name: "pool", url: url, user: "u", password: "hush-hush")))
+        guard case .poolTarget(let id) = outcome else { preconditionFailure("no target: \(outcome)") }
+        market.apply(CommandEnvelope(.recordVerification(target: id, status: .verified(PoolCapabilities(
+            extranonce2Size: size, versionMask: 0x1fff_e000, difficulty: "512")))))
+        return id.rawValue
+    }
+
+    /// A rig that is online and measures so many lots.
+    func rig(_ name: String, of caller: Caller = .seller, fallback: Int64, lots: Int64 = 5) -> Int64 {
+        let outcome = market.apply(CommandEnvelope(.registerRig(
+            owner: AccountID(caller.account), name: name, passwordDigest: Array(repeating: 1, count: 32),
+            fallback: PoolTargetID(fallback))))
+        guard case .rig(let id, _) = outcome else { preconditionFailure("no rig: \(outcome)") }
+        goOnline(id.rawValue, lots: lots)
+        return id.rawValue
+    }
+
+    func goOnline(_ rig: Int64, lots: Int64) {
+        market.apply(CommandEnvelope(.rigOnline(RigID(rig), edge: EdgeID(1), session: 1, versionMask: 0x1fff_e000)))
+        market.apply(CommandEnvelope(.rigMeasured(
+            RigID(rig), session: 1, Hashrate(hashesPerSecond: lots * 100_000 + 50_000))))
+    }
+
+    /// Bills a delivery so much work, in a run of its own.
+    func settle(_ delivery: Int64, work: Int64, run: Int64, isFinal: Bool = false) {
+        market.apply(CommandEnvelope(.settle(run: run, chunk: 0, [DeliveryTotal(
+            delivery: DeliveryID(delivery), billableWork: Work(units: work), isFinal: isFinal)])))
+    }
+}
