@@ -23,8 +23,21 @@ public final class MarketWriter: MarketGateway {
 
     private struct Pending {
         var envelope: CommandEnvelope
-        /// nil when nobody waits for the answer.
+        /// nil for a report, whose answer nobody waits for, and once it is given.
         var answer: (@Sendable (Result<Outcome, GatewayError>) -> Void)?
+        /// To be tried until it is committed.
+        let isReport: Bool
+
+        init(envelope: CommandEnvelope, answer: (@Sendable (Result<Outcome, GatewayError>) -> Void)?) {
+            self.envelope = envelope
+            self.answer = answer
+            isReport = answer == nil
+        }
+
+        mutating func give(_ result: Result<Outcome, GatewayError>) {
+            answer?(result)
+            answer = nil
+        }
     }
 
     private struct Queue {
@@ -207,7 +220,8 @@ public final class MarketWriter: MarketGateway {
     private static let shortestPause = 0.05
     private static let longestPause = 2.0
 
-    private func commit(_ batch: [Pending], _ loop: Loop) {
+    private func commit(_ commands: [Pending], _ loop: Loop) {
+        var batch = commands
         let now = clock()
         var journalled: [JournalledCommand] = []
         var outcomes: [Outcome] = []
@@ -217,20 +231,19 @@ public final class MarketWriter: MarketGateway {
             outcomes.append(outcome)
             if !events.isEmpty { journalled.append(JournalledCommand(envelope: pending.envelope, events: events)) }
         }
-        if !journalled.isEmpty, !write(journalled, loop) {
-            for pending in batch { pending.answer?(.failure(.unavailable)) }
-            // Reports that nobody waits for are tried again.
-            let reports = batch.filter { $0.answer == nil }
+        if !journalled.isEmpty, !write(journalled, &batch, loop) {
+            for index in batch.indices { batch[index].give(.failure(.unavailable)) }
+            let reports = batch.filter(\.isReport)
             queue.withLock { $0.waiting.insert(contentsOf: reports, at: 0) }
             if !loop.isDeposed { rest(loop) }
             return
         }
         loop.pause = MarketWriter.shortestPause
-        for (pending, outcome) in zip(batch, outcomes) { pending.answer?(.success(outcome)) }
+        for (index, outcome) in outcomes.enumerated() { batch[index].give(.success(outcome)) }
     }
 
     /// Commits and publishes; on failure the exchange is put back to what is committed.
-    private func write(_ commands: [JournalledCommand], _ loop: Loop) -> Bool {
+    private func write(_ commands: [JournalledCommand], _ batch: inout [Pending], _ loop: Loop) -> Bool {
         let previous = loop.position.last
         let row = JournalRow(
             first: previous + 1, last: previous + Int64(commands.count), epoch: loop.position.epoch,
@@ -239,7 +252,7 @@ public final class MarketWriter: MarketGateway {
         do throws(JournalError) {
             try loop.journal.append(row, after: previous)
         } catch {
-            guard recover(from: error, row, previous, loop) else { return false }
+            guard recover(from: error, row, previous, &batch, loop) else { return false }
         }
         loop.position.last = row.last
         publish(commands, row)
@@ -262,8 +275,11 @@ public final class MarketWriter: MarketGateway {
         projector.add(changes, Appended(commands, first: row.first), row)
     }
 
-    /// Finds out whether the row was committed after all; true if it was.
-    private func recover(from error: JournalError, _ row: JournalRow, _ previous: Int64, _ loop: Loop) -> Bool {
+    /// Finds out whether the row was committed after all; true if it was. While that cannot be known, nobody is kept
+    /// waiting for it.
+    private func recover(
+        from error: JournalError, _ row: JournalRow, _ previous: Int64, _ batch: inout [Pending], _ loop: Loop
+    ) -> Bool {
         logger.error("journal commit failed", metadata: ["detail": "\(error)"])
         var failure = error
         var pause = MarketWriter.shortestPause
@@ -283,7 +299,7 @@ public final class MarketWriter: MarketGateway {
             } catch {
                 failure = error
             }
-            // The database is away. Callers have waited long enough; new ones are told at once.
+            for index in batch.indices { batch[index].give(.failure(.unavailable)) }
             refuseWaiting()
             if queue.withLock({ $0.isStopping }) {
                 loop.isDeposed = true
@@ -296,8 +312,8 @@ public final class MarketWriter: MarketGateway {
 
     private func refuseWaiting() {
         let refused = queue.withLock { queue in
-            let kept = queue.waiting.filter { $0.answer == nil }
-            let refused = queue.waiting.filter { $0.answer != nil }
+            let kept = queue.waiting.filter(\.isReport)
+            let refused = queue.waiting.filter { !$0.isReport }
             queue.waiting = kept
             return refused
         }
