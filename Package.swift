@@ -183,6 +183,27 @@ let package = Package(
         .testTarget(
             name: "DatabaseTests", dependencies: ["Database", "MigrationFiles", "TestSupport"],
             swiftSettings: settings),
+        .target(
+            name: "MarketTestSupport",
+            dependencies: [
+                "Market", "Store", "Exchange", "Ledger", "Metering", "Settlement", "Database", "MigrationFiles", "Units",
+                "TestSupport", logging,
+            ],
+            path: "Tests/MarketTestSupport", swiftSettings: settings),
+        .testTarget(
+            name: "StoreTests",
+            dependencies: [
+                "Store", "Market", "Exchange", "OrderBook", "Settlement", "Ledger", "Metering", "Database", "Units",
+                "TestSupport", "MarketTestSupport",
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "MarketTests",
+            dependencies: [
+                "Market", "Store", "Exchange", "Ledger", "Metering", "Routing", "Settlement", "Database", "Units",
+                "TestSupport", "MarketTestSupport", logging,
+            ],
+            swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

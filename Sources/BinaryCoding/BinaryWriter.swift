@@ -74,6 +74,8 @@ public enum BinaryCodingError: Error, Equatable, Sendable {
     case unknownVersion(UInt8)
     case outOfRange
     case trailingBytes(Int)
+    /// The bytes are not those that were written.
+    case checksum
 }
 
 /// Reads what ``BinaryWriter`` wrote; checks every length against what is there, so hostile bytes cost nothing.

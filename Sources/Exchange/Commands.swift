@@ -168,7 +168,7 @@ public enum Rejection: UInt8, Error, Hashable, Sendable, CaseIterable {
         case .rulesInvalid: "The market's rules contradict each other."
         case .amountOutOfRange: "The amount must be at least 1 satoshi and at most 21 million bitcoin in all."
         case .duplicateReference: "A deposit with this reference is booked already."
-        case .textTooLong: "A name, URL, user or password is empty or too long."
+        case .textTooLong: "A name, URL, user, password or key is empty, too long, or has a NUL character."
         case .poolTargetUnknown: "The account has no such pool target."
         case .poolTargetUnverified: "None of the pool targets is verified; verify one first."
         case .targetCountOutOfRange: "A bid names 1 to 8 different pool targets."

@@ -5,11 +5,16 @@ internal import Units
 extension Exchange {
     static let mostTextBytes = 256
 
+    /// Whether a stranger's text can be kept: no database's text holds a NUL.
+    static func isText(_ text: String, _ bytes: ClosedRange<Int>) -> Bool {
+        bytes.contains(text.utf8.count) && !text.utf8.contains(0)
+    }
+
     mutating func deposit(_ account: AccountID, _ amount: Satoshis, _ reference: String) throws(Rejection) -> Outcome {
         guard amount > .zero, amount <= Satoshis.supply,
             -state.balance(.custody).rawValue <= Satoshis.supply.rawValue - amount.rawValue
         else { throw .amountOutOfRange }
-        guard account.rawValue > 0, (1...128).contains(reference.utf8.count) else { throw .textTooLong }
+        guard account.rawValue > 0, Exchange.isText(reference, 1...128) else { throw .textTooLong }
         guard state.deposits[DepositKey(account: account, reference: reference)] == nil else {
             throw .duplicateReference
         }
@@ -32,8 +37,9 @@ extension Exchange {
     mutating func createPoolTarget(
         _ owner: AccountID, name: String, url: String, user: String, password: String
     ) throws(Rejection) -> Outcome {
-        guard owner.rawValue > 0, [name, url, user].allSatisfy({ (1...Exchange.mostTextBytes).contains($0.utf8.count) }),
-            password.utf8.count <= Exchange.mostTextBytes
+        guard owner.rawValue > 0,
+            [name, url, user].allSatisfy({ Exchange.isText($0, 1...Exchange.mostTextBytes) }),
+            Exchange.isText(password, 0...Exchange.mostTextBytes)
         else { throw .textTooLong }
         let id = PoolTargetID(state.counters.target)
         emit(.poolTargetCreated(PoolTarget(
@@ -43,6 +49,7 @@ extension Exchange {
 
     mutating func recordVerification(_ id: PoolTargetID, _ status: PoolStatus) throws(Rejection) -> Outcome {
         guard let target = state.targets[id] else { throw .poolTargetUnknown }
+        let status = status.storable
         guard target.status != status else { return .done }
         emit(.poolTargetChanged(id, status))
         if case .verified = status {
@@ -80,5 +87,25 @@ extension Exchange {
             true
         default: false
         }
+    }
+}
+
+extension PoolStatus {
+    /// The same with texts that a database can hold: they come from pools.
+    var storable: PoolStatus {
+        switch self {
+        case .unverified: return self
+        case .verified(var pool):
+            pool.difficulty = pool.difficulty.storable
+            return .verified(pool)
+        case .failed(let reason): return .failed(reason: reason.storable)
+        }
+    }
+}
+
+extension String {
+    /// At most 256 characters of it, without NUL.
+    var storable: String {
+        String(String(String.UnicodeScalarView(unicodeScalars.filter { $0.value != 0 })).prefix(256))
     }
 }

@@ -82,7 +82,7 @@ extension Exchange {
 
     private func checkClientOrderID(_ name: String?, of account: AccountID) throws(Rejection) {
         guard let name else { return }
-        guard (1...64).contains(name.utf8.count) else { throw .textTooLong }
+        guard Exchange.isText(name, 1...64) else { throw .textTooLong }
         guard state.orderByClientID[account]?[name] == nil else { throw .duplicateClientOrderID }
     }
 

@@ -63,7 +63,7 @@ extension Exchange {
         var returned = Returned()
         for target in state.orders[delivery.bid]?.bid?.targets ?? [] {
             guard case .verified? = state.targets[target]?.status else { continue }
-            emit(.poolTargetChanged(target, .failed(reason: String(reason.prefix(200)))))
+            emit(.poolTargetChanged(target, .failed(reason: reason.storable)))
         }
         if let bid = state.orders[delivery.bid], bid.isAlive { emit(.orderSuspended(bid.id, .poolsUnusable)) }
         for running in state.deliveries(of: delivery.bid) where running.isRunning {

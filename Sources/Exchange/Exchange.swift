@@ -34,6 +34,9 @@ public struct Exchange: Sendable {
 
     private mutating func answer(_ envelope: CommandEnvelope) -> Outcome {
         guard let idempotency = envelope.idempotency else { return decide(envelope.command) }
+        guard Exchange.isText(idempotency.key.key, 1...64), idempotency.key.account.rawValue > 0 else {
+            return .rejected(.textTooLong)
+        }
         if let known = state.answers[idempotency.key] {
             return known.digest == idempotency.digest ? known.outcome : .rejected(.idempotencyKeyReused)
         }

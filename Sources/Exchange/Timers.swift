@@ -1,5 +1,5 @@
 internal import HeapModule
-internal import Units
+public import Units
 
 /// Something that becomes due by itself.
 enum Deadline: Hashable, Sendable {
@@ -40,6 +40,13 @@ struct TimerQueue: Sendable {
     mutating func schedule(_ deadline: Deadline, at: Timestamp) { heap.insert(Timer(at: at, deadline: deadline)) }
 
     mutating func popFirst() { _ = heap.popMin() }
+}
+
+extension MarketState {
+    /// Forgets the deadlines before `time`: for a state that follows an exchange which has fired them.
+    public mutating func dropTimers(before time: Timestamp) {
+        while let first = timers.next, first.at < time { timers.popFirst() }
+    }
 }
 
 /// Keys of remembered answers, oldest first.

@@ -5,50 +5,76 @@ internal import Units
 
 /// The state as of the last commit: what all current reads are served from.
 final class CommittedState: Sendable {
-    private let state: Mutex<MarketState>
+    private struct Content {
+        var state: MarketState
+        /// The sequence of the last command in it.
+        var position: Int64
+    }
+
+    private let content: Mutex<Content>
 
     /// - Parameter state: tracks its changes from here on
-    init(_ state: MarketState) { self.state = Mutex(state) }
+    init(_ state: MarketState, position: Int64) { content = Mutex(Content(state: state, position: position)) }
 
     func read<T>(_ body: (MarketState) -> T) -> T {
+        // Leaves the lock only as what `body` made of a value.
         nonisolated(unsafe) var result: T?
-        state.withLock { result = body($0) }
+        content.withLock { result = body($0.state) }
         return result!
     }
 
     /// For the writer to go on from.
-    func copy() -> MarketState { state.withLock { $0.untracked() } }
+    func copy() -> MarketState { content.withLock { $0.state.untracked() } }
+
+    /// The routes of all rigs, as of one position.
+    func routes() -> [RouteUpdate] {
+        content.withLock { content in
+            content.state.rigs.keys.sorted().map {
+                RouteUpdate(
+                    rig: $0, position: content.position, route: MarketRoutes.route(of: $0, in: content.state))
+            }
+        }
+    }
 
     /// Brings in a committed batch; returns what changed and the routes of the rigs it moved.
-    func publish(_ commands: [JournalledCommand], position: Int64) -> (changes: StateChanges, routes: [RouteUpdate]) {
-        state.withLock { state in
-            for command in commands { for event in command.events { state.evolve(event) } }
-            let routes = MarketRoutes.updates(for: commands, in: state, position: position)
-            return (state.takeChanges(), routes)
+    ///
+    /// - Parameter at: time of the batch
+    func publish(
+        _ commands: [JournalledCommand], position: Int64, at: Timestamp
+    ) -> (changes: StateChanges, routes: [RouteUpdate]) {
+        content.withLock { content in
+            var moved: Set<RigID> = []
+            for command in commands {
+                for event in command.events {
+                    // Before the event: a delivery can end and be closed in one batch.
+                    if let rig = MarketRoutes.rig(movedBy: event, in: content.state) { moved.insert(rig) }
+                    content.state.evolve(event)
+                }
+            }
+            // The writer's exchange has fired them; here nobody does.
+            content.state.dropTimers(before: at)
+            content.position = position
+            let routes = moved.sorted().map {
+                RouteUpdate(rig: $0, position: position, route: MarketRoutes.route(of: $0, in: content.state))
+            }
+            return (content.state.takeChanges(), routes)
         }
     }
 }
 
 /// Routes, as the committed state implies them.
 enum MarketRoutes {
-    /// The present routes of all rigs whose delivery began or ended.
-    static func updates(for commands: [JournalledCommand], in state: MarketState, position: Int64) -> [RouteUpdate] {
-        var rigs: Set<RigID> = []
-        for command in commands {
-            for event in command.events {
-                switch event {
-                case .deliveryOpened(let delivery): rigs.insert(delivery.rig)
-                case .deliveryEnded(let id, _, _): if let rig = state.deliveries[id]?.rig { rigs.insert(rig) }
-                case .rigOnline(let rig, _, _, _): rigs.insert(rig)
-                default: break
-                }
-            }
+    /// The rig whose route an event may change.
+    static func rig(movedBy event: Event, in state: MarketState) -> RigID? {
+        switch event {
+        case .deliveryOpened(let delivery): delivery.rig
+        case .deliveryEnded(let id, _, _): state.deliveries[id]?.rig
+        case .rigOnline(let rig, _, _, _): rig
+        case .marketDefined, .entryPosted, .poolTargetCreated, .poolTargetChanged, .rigRegistered, .rigOffline,
+            .rigMeasured, .orderPlaced, .askOffered, .orderSuspended, .orderResumed, .orderStamped, .orderClosed,
+            .lineSettled, .deliveryClosed, .answerRecorded:
+            nil
         }
-        return rigs.sorted().map { RouteUpdate(rig: $0, position: position, route: route(of: $0, in: state)) }
-    }
-
-    static func all(in state: MarketState, position: Int64) -> [RouteUpdate] {
-        state.rigs.keys.sorted().map { RouteUpdate(rig: $0, position: position, route: route(of: $0, in: state)) }
     }
 
     static func route(of id: RigID, in state: MarketState) -> Route? {

@@ -14,6 +14,8 @@ public struct JournalledCommand: Sendable {
 
 /// The body of a journal row.
 public enum JournalBody {
+    private static let checksumBytes = 8
+
     /// First byte of every body. Older versions stay readable.
     public static let codingVersion: UInt8 = 1
     /// Version of the rules that turn commands into events; commands re-run only under their own.
@@ -27,13 +29,19 @@ public enum JournalBody {
             command.envelope.encode(into: &writer)
             command.events.encode(into: &writer)
         }
+        let sum = checksum(writer.bytes[...])
+        writer.writeFixed(UInt32(truncatingIfNeeded: sum))
+        writer.writeFixed(UInt32(truncatingIfNeeded: sum >> 32))
         return writer.bytes
     }
 
     public static func decode(_ bytes: [UInt8]) throws(BinaryCodingError) -> [JournalledCommand] {
-        var reader = BinaryReader(bytes)
+        var reader = BinaryReader(Array(bytes.dropLast(checksumBytes)))
         let version = try reader.readByte()
         guard version == codingVersion else { throw .unknownVersion(version) }
+        var end = BinaryReader(Array(bytes.suffix(checksumBytes)))
+        let sum = UInt64(try end.readFixed()) | UInt64(try end.readFixed()) << 32
+        guard sum == checksum(bytes.dropLast(checksumBytes)) else { throw .checksum }
         let count = try reader.readCount()
         var commands: [JournalledCommand] = []
         commands.reserveCapacity(count)
@@ -43,5 +51,10 @@ public enum JournalBody {
         }
         try reader.finish()
         return commands
+    }
+
+    /// FNV-1a, at a body's end: events that a damaged disk has changed must not reach the state, which traps on them.
+    private static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+        bytes.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
     }
 }

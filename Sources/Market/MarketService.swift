@@ -28,7 +28,7 @@ final class LoadedMarket {
     let journal: any JournalPort
     let position: WriterPosition
     let at: Timestamp
-    /// The tail that the tables lack.
+    /// The tail that the tables lacked.
     let tail: Projection?
 
     init(
@@ -45,14 +45,42 @@ final class LoadedMarket {
     /// Takes over as writer, loads the tables and applies what the journal has beyond them.
     static func load(tables: any TablesPort, journal: sending any JournalPort) async throws -> LoadedMarket {
         let position = try journal.takeOver()
+        do {
+            return try await load(tables, journal, position, triesLeft: 5)
+        } catch {
+            journal.close()
+            throw error
+        }
+    }
+
+    private static func load(
+        _ tables: any TablesPort, _ journal: any JournalPort, _ position: WriterPosition, triesLeft: Int
+    ) async throws -> LoadedMarket {
         let stored = try await tables.load()
+        let loaded = try load(stored, journal, position)
+        guard let tail = loaded.tail else { return loaded }
+        do { try await tables.project(tail) } catch {
+            // Whoever was deposed may still have been bringing its last commits into the tables.
+            guard triesLeft > 1, try await tables.load().last != stored.last else { throw error }
+            return try await load(tables, journal, position, triesLeft: triesLeft - 1)
+        }
+        return loaded
+    }
+
+    private static func load(
+        _ stored: StoredTables, _ journal: any JournalPort, _ position: WriterPosition
+    ) throws -> LoadedMarket {
+        guard stored.last <= position.last else {
+            throw MarketStartError.tablesInvalid(
+                "they are at position \(stored.last), but the journal ends at \(position.last)")
+        }
         var state: MarketState
         do { state = try MarketState(restoring: stored.state) } catch {
             throw MarketStartError.tablesInvalid("\(error)")
         }
-        guard stored.last == 0 || state.hash == stored.stateHash else {
-            throw MarketStartError.stateMismatch(position: stored.last)
-        }
+        // Nothing was projected yet: the tables must be empty.
+        let expected = stored.last == 0 ? MarketState().hash : stored.stateHash
+        guard state.hash == expected else { throw MarketStartError.stateMismatch(position: stored.last) }
         state.trackChanges()
         var at = stored.at
         var hash = stored.stateHash
@@ -66,6 +94,9 @@ final class LoadedMarket {
             do { commands = try JournalBody.decode(row.body) } catch {
                 throw MarketStartError.journalUnreadable(sequence: row.first, detail: "\(error)")
             }
+            guard commands.count == row.last - row.first + 1 else {
+                throw MarketStartError.journalUnreadable(sequence: row.first, detail: "commands are missing in it")
+            }
             for command in commands { for event in command.events { state.evolve(event) } }
             guard state.hash == row.stateHash else { throw MarketStartError.stateMismatch(position: row.last) }
             appended.entries += Appended(commands, first: row.first).entries
@@ -78,7 +109,7 @@ final class LoadedMarket {
         let tail = last == stored.last ? nil : Projection(
             previous: stored.last, last: last, at: at, stateHash: hash, changes: changes, appended: appended)
         return LoadedMarket(
-            committed: CommittedState(state), journal: journal, position: position, at: at, tail: tail)
+            committed: CommittedState(state, position: last), journal: journal, position: position, at: at, tail: tail)
     }
 }
 
@@ -104,7 +135,6 @@ public final class MarketService: Sendable {
         onDeposed: @escaping @Sendable (JournalError) -> Void
     ) async throws -> MarketService {
         let loaded = try await LoadedMarket.load(tables: tables, journal: journal)
-        if let tail = loaded.tail { try await tables.project(tail) }
         let projector = Projector(tables: tables, position: loaded.position.last, logger: logger)
         let writer = MarketWriter(
             loaded: loaded, projector: projector, configuration: configuration, logger: logger, clock: clock,
@@ -139,7 +169,7 @@ public final class MarketService: Sendable {
         let known = writer.read { $0.rules }
         if let known {
             guard known == rules else {
-                throw MarketStartError.rulesDiffer("it was created with lot \(known.lot), this server has \(rules.lot)")
+                throw MarketStartError.rulesDiffer("it was created with \(known), this server has \(rules)")
             }
             return
         }

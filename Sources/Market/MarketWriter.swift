@@ -23,14 +23,34 @@ public final class MarketWriter: MarketGateway {
 
     private struct Pending {
         var envelope: CommandEnvelope
-        /// nil when nobody waits for the answer.
+        /// nil for a report, whose answer nobody waits for, and once it is given.
         var answer: (@Sendable (Result<Outcome, GatewayError>) -> Void)?
+        /// To be tried until it is committed.
+        let isReport: Bool
+
+        init(envelope: CommandEnvelope, answer: (@Sendable (Result<Outcome, GatewayError>) -> Void)?) {
+            self.envelope = envelope
+            self.answer = answer
+            isReport = answer == nil
+        }
+
+        mutating func give(_ result: Result<Outcome, GatewayError>) {
+            answer?(result)
+            answer = nil
+        }
     }
 
     private struct Queue {
         var waiting: [Pending] = []
         var isStopping = false
-        var isStopped = false
+        /// The writer waits on `wake`, and nobody has signalled it yet.
+        var isAsleep = false
+
+        /// Whether the caller has to signal the writer.
+        mutating func takeSleeper() -> Bool {
+            defer { isAsleep = false }
+            return isAsleep
+        }
     }
 
     private let configuration: Configuration
@@ -43,7 +63,6 @@ public final class MarketWriter: MarketGateway {
     private let ended = DispatchSemaphore(value: 0)
     private let routes = Mutex<@Sendable ([RouteUpdate]) -> Void>({ _ in })
     private let onDeposed: @Sendable (JournalError) -> Void
-    private let lastPosition: Mutex<Int64>
 
     /// - Parameter onDeposed: called on the writer's thread when another process has taken over: end the process
     init(
@@ -56,7 +75,6 @@ public final class MarketWriter: MarketGateway {
         self.logger = logger
         self.onDeposed = onDeposed
         committed = loaded.committed
-        lastPosition = Mutex(loaded.position.last)
     }
 
     /// Takes everything over that `loaded` brought, and starts the thread.
@@ -74,13 +92,18 @@ public final class MarketWriter: MarketGateway {
         thread.start()
     }
 
-    /// Refuses new commands, commits those that wait, and ends the thread.
+    /// Refuses new commands, commits those that wait, and ends the thread. May be called again.
     public func stop() async {
-        queue.withLock { $0.isStopping = true }
-        wake.signal()
+        let isAsleep = queue.withLock { queue in
+            queue.isStopping = true
+            return queue.takeSleeper()
+        }
+        if isAsleep { wake.signal() }
         await withCheckedContinuation { continuation in
             DispatchQueue.global().async { [self] in
                 ended.wait()
+                // For whoever else waits.
+                ended.signal()
                 continuation.resume()
             }
         }
@@ -90,10 +113,7 @@ public final class MarketWriter: MarketGateway {
     public func onRoutes(_ body: @escaping @Sendable ([RouteUpdate]) -> Void) { routes.withLock { $0 = body } }
 
     /// The routes of all rigs as of the last commit.
-    public func allRoutes() -> [RouteUpdate] {
-        let position = lastPosition.withLock { $0 }
-        return committed.read { MarketRoutes.all(in: $0, position: position) }
-    }
+    public func allRoutes() -> [RouteUpdate] { committed.routes() }
 
     // MARK: - Gateway
 
@@ -115,18 +135,18 @@ public final class MarketWriter: MarketGateway {
     @discardableResult
     private func enqueue(_ pending: Pending) -> Bool {
         let mayWrite = projector.lag < configuration.mostUnprojected
-        let refusal: GatewayError? = queue.withLock { queue in
-            if queue.isStopping { return .unavailable }
+        let (refusal, isAsleep): (GatewayError?, Bool) = queue.withLock { queue in
+            if queue.isStopping { return (.unavailable, false) }
             let most = pending.answer == nil ? configuration.mostWaiting * 8 : configuration.mostWaiting
-            guard mayWrite, queue.waiting.count < most else { return .busy }
+            guard mayWrite, queue.waiting.count < most else { return (.busy, false) }
             queue.waiting.append(pending)
-            return nil
+            return (nil, queue.takeSleeper())
         }
         if let refusal {
             pending.answer?(.failure(refusal))
             return false
         }
-        wake.signal()
+        if isAsleep { wake.signal() }
         return true
     }
 
@@ -138,6 +158,8 @@ public final class MarketWriter: MarketGateway {
         let journal: any JournalPort
         var position: WriterPosition
         var isDeposed = false
+        /// How long to wait after a batch that was not committed, in seconds; doubles each time in a row.
+        var pause = MarketWriter.shortestPause
 
         init(exchange: Exchange, journal: any JournalPort, position: WriterPosition) {
             self.exchange = exchange
@@ -153,7 +175,6 @@ public final class MarketWriter: MarketGateway {
         }
         let rest = queue.withLock { queue in
             queue.isStopping = true
-            queue.isStopped = true
             defer { queue.waiting = [] }
             return queue.waiting
         }
@@ -175,16 +196,32 @@ public final class MarketWriter: MarketGateway {
     }
 
     private func waitForWork(_ loop: Loop) {
-        if queue.withLock({ !$0.waiting.isEmpty || $0.isStopping }) { return }
-        guard let due = loop.exchange.nextDeadline else {
+        let due = loop.exchange.nextDeadline
+        let wait = due.map { ($0 - clock()).microseconds }
+        if let wait, wait <= 0 { return }
+        let mustSleep = queue.withLock { queue in
+            guard queue.waiting.isEmpty, !queue.isStopping else { return false }
+            queue.isAsleep = true
+            return true
+        }
+        guard mustSleep else { return }
+        guard let wait else {
             wake.wait()
             return
         }
-        let wait = (due - clock()).microseconds
-        if wait > 0 { _ = wake.wait(timeout: .now() + .microseconds(Int(min(wait, 3_600_000_000)))) }
+        let timeout = DispatchTime.now() + .microseconds(Int(min(wait, MarketWriter.longestSleep.microseconds)))
+        guard wake.wait(timeout: timeout) == .timedOut else { return }
+        // Whoever signals from now on has taken the sleeper before, and its signal is on the way.
+        if !queue.withLock({ $0.takeSleeper() }) { wake.wait() }
     }
 
-    private func commit(_ batch: [Pending], _ loop: Loop) {
+    /// The clock is looked at this often: it may be set, or the machine may have slept.
+    private static let longestSleep = Interval.milliseconds(500)
+    private static let shortestPause = 0.05
+    private static let longestPause = 2.0
+
+    private func commit(_ commands: [Pending], _ loop: Loop) {
+        var batch = commands
         let now = clock()
         var journalled: [JournalledCommand] = []
         var outcomes: [Outcome] = []
@@ -194,18 +231,19 @@ public final class MarketWriter: MarketGateway {
             outcomes.append(outcome)
             if !events.isEmpty { journalled.append(JournalledCommand(envelope: pending.envelope, events: events)) }
         }
-        if !journalled.isEmpty, !write(journalled, loop) {
-            for pending in batch { pending.answer?(.failure(.unavailable)) }
-            // Reports that nobody waits for are tried again.
-            let reports = batch.filter { $0.answer == nil }
+        if !journalled.isEmpty, !write(journalled, &batch, loop) {
+            for index in batch.indices { batch[index].give(.failure(.unavailable)) }
+            let reports = batch.filter(\.isReport)
             queue.withLock { $0.waiting.insert(contentsOf: reports, at: 0) }
+            if !loop.isDeposed { rest(loop) }
             return
         }
-        for (pending, outcome) in zip(batch, outcomes) { pending.answer?(.success(outcome)) }
+        loop.pause = MarketWriter.shortestPause
+        for (index, outcome) in outcomes.enumerated() { batch[index].give(.success(outcome)) }
     }
 
     /// Commits and publishes; on failure the exchange is put back to what is committed.
-    private func write(_ commands: [JournalledCommand], _ loop: Loop) -> Bool {
+    private func write(_ commands: [JournalledCommand], _ batch: inout [Pending], _ loop: Loop) -> Bool {
         let previous = loop.position.last
         let row = JournalRow(
             first: previous + 1, last: previous + Int64(commands.count), epoch: loop.position.epoch,
@@ -214,25 +252,37 @@ public final class MarketWriter: MarketGateway {
         do throws(JournalError) {
             try loop.journal.append(row, after: previous)
         } catch {
-            guard recover(from: error, row, previous, loop) else { return false }
+            guard recover(from: error, row, previous, &batch, loop) else { return false }
         }
         loop.position.last = row.last
         publish(commands, row)
         return true
     }
 
+    /// A journal that refuses what waits is not asked again at once.
+    private func rest(_ loop: Loop) {
+        if queue.withLock({ $0.isStopping }) {
+            // It was tried once more with all that waited: what is left cannot be committed.
+            loop.isDeposed = loop.pause > MarketWriter.shortestPause
+        }
+        Thread.sleep(forTimeInterval: loop.pause)
+        loop.pause = min(loop.pause * 2, MarketWriter.longestPause)
+    }
+
     private func publish(_ commands: [JournalledCommand], _ row: JournalRow) {
-        lastPosition.withLock { $0 = row.last }
-        let (changes, routes) = committed.publish(commands, position: row.last)
+        let (changes, routes) = committed.publish(commands, position: row.last, at: row.at)
         if !routes.isEmpty { self.routes.withLock { $0 }(routes) }
         projector.add(changes, Appended(commands, first: row.first), row)
     }
 
-    /// Finds out whether the row was committed after all; true if it was.
-    private func recover(from error: JournalError, _ row: JournalRow, _ previous: Int64, _ loop: Loop) -> Bool {
+    /// Finds out whether the row was committed after all; true if it was. While that cannot be known, nobody is kept
+    /// waiting for it.
+    private func recover(
+        from error: JournalError, _ row: JournalRow, _ previous: Int64, _ batch: inout [Pending], _ loop: Loop
+    ) -> Bool {
         logger.error("journal commit failed", metadata: ["detail": "\(error)"])
         var failure = error
-        var pause = 0.05
+        var pause = MarketWriter.shortestPause
         while true {
             if case .deposed = failure {
                 loop.isDeposed = true
@@ -249,21 +299,21 @@ public final class MarketWriter: MarketGateway {
             } catch {
                 failure = error
             }
-            // The database is away. Callers have waited long enough; new ones are told at once.
+            for index in batch.indices { batch[index].give(.failure(.unavailable)) }
             refuseWaiting()
             if queue.withLock({ $0.isStopping }) {
                 loop.isDeposed = true
                 return false
             }
             Thread.sleep(forTimeInterval: pause)
-            pause = min(pause * 2, 2)
+            pause = min(pause * 2, MarketWriter.longestPause)
         }
     }
 
     private func refuseWaiting() {
         let refused = queue.withLock { queue in
-            let kept = queue.waiting.filter { $0.answer == nil }
-            let refused = queue.waiting.filter { $0.answer != nil }
+            let kept = queue.waiting.filter(\.isReport)
+            let refused = queue.waiting.filter { !$0.isReport }
             queue.waiting = kept
             return refused
         }
@@ -273,14 +323,23 @@ public final class MarketWriter: MarketGateway {
 
 extension Appended {
     /// The events of a batch that add rows.
-    init(_ commands: [JournalledCommand], first: Int64) {
+    ///
+    /// - Parameter first: the sequence of the first command
+    public init(_ commands: [JournalledCommand], first: Int64) {
         self.init()
         for (offset, command) in commands.enumerated() {
-            for (place, event) in command.events.enumerated() {
+            var lines = 0
+            for event in command.events {
                 switch event {
-                case .entryPosted, .lineSettled:
-                    entries.append(EventAt(sequence: first + Int64(offset), place: place, event: event))
-                default: break
+                case .entryPosted:
+                    entries.append(EventAt(sequence: first + Int64(offset), place: 0, event: event))
+                case .lineSettled:
+                    entries.append(EventAt(sequence: first + Int64(offset), place: lines, event: event))
+                    lines += 1
+                case .marketDefined, .poolTargetCreated, .poolTargetChanged, .rigRegistered, .rigOnline, .rigOffline,
+                    .rigMeasured, .orderPlaced, .askOffered, .orderSuspended, .orderResumed, .orderStamped,
+                    .orderClosed, .deliveryOpened, .deliveryEnded, .deliveryClosed, .answerRecorded:
+                    break
                 }
             }
         }

@@ -12,6 +12,12 @@ final class Projector: Sendable {
         var waiter: CheckedContinuation<Void, Never>?
         var idlers: [CheckedContinuation<Void, Never>] = []
         var isStopping = false
+        var hasEnded = false
+
+        mutating func takeIdlers() -> [CheckedContinuation<Void, Never>] {
+            defer { idlers = [] }
+            return idlers
+        }
     }
 
     private let tables: any TablesPort
@@ -46,18 +52,20 @@ final class Projector: Sendable {
         waiter?.resume()
     }
 
-    /// Projects until it is stopped and nothing is left.
+    /// Projects until it is stopped and nothing is left, or the tables refuse for too long.
     func run() async {
-        while let work = await next() {
-            await project(work)
+        while let work = await next(), await project(work) {
             let idlers = state.withLock { state in
                 state.projected = work.last
-                guard state.pending == nil else { return [CheckedContinuation<Void, Never>]() }
-                defer { state.idlers = [] }
-                return state.idlers
+                return state.pending == nil ? state.takeIdlers() : []
             }
             for idler in idlers { idler.resume() }
         }
+        let idlers = state.withLock { state in
+            state.hasEnded = true
+            return state.takeIdlers()
+        }
+        for idler in idlers { idler.resume() }
     }
 
     func stop() {
@@ -69,11 +77,11 @@ final class Projector: Sendable {
         waiter?.resume()
     }
 
-    /// Returns once everything committed so far is in the tables.
+    /// Returns once everything committed so far is in the tables, or the projector has ended.
     func drained() async {
         await withCheckedContinuation { continuation in
             let isDone = state.withLock { state in
-                if state.pending == nil, state.projected == state.taken { return true }
+                if state.hasEnded || (state.pending == nil && state.projected == state.taken) { return true }
                 state.idlers.append(continuation)
                 return false
             }
@@ -102,18 +110,27 @@ final class Projector: Sendable {
     }
 
     /// Tries until it succeeds: the journal has it, so a pause loses nothing.
-    private func project(_ work: Projection) async {
+    ///
+    /// - Returns: false if it was given up, because the market is stopping; the next start applies it
+    private func project(_ work: Projection) async -> Bool {
         var pause = Duration.milliseconds(50)
+        var triesLeft = Projector.triesWhenStopping
         while true {
             do {
                 try await tables.project(work)
-                return
+                return true
             } catch {
                 logger.error("projection failed", metadata: ["position": "\(work.last)", "detail": "\(error)"])
-                if state.withLock({ $0.isStopping }) { return }
-                try? await Task.sleep(for: pause)
-                pause = min(pause * 2, .seconds(2))
             }
+            if state.withLock({ $0.isStopping }) {
+                triesLeft -= 1
+                if triesLeft == 0 { return false }
+                pause = .milliseconds(50)
+            }
+            do { try await Task.sleep(for: pause) } catch { return false }
+            pause = min(pause * 2, .seconds(2))
         }
     }
+
+    private static let triesWhenStopping = 3
 }

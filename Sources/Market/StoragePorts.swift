@@ -68,7 +68,8 @@ public protocol JournalPort: AnyObject {
 public struct Appended: Sendable {
     public var entries: [EventAt] = []
 
-    /// An event that adds a row, with its command's sequence and its place among that command's events.
+    /// An event that adds a row, with its command's sequence and, for a line, its place among that command's lines
+    /// (at most 1,000).
     public struct EventAt: Sendable {
         public var sequence: Int64
         public var place: Int

@@ -41,16 +41,25 @@ public struct Audit: Sendable {
         (
             "every balance is the sum of its postings",
             """
-            SELECT count(*) FROM ledger_balances b WHERE b.balance <> (
-                SELECT coalesce(sum(p.amount), 0) FROM ledger_postings p
-                WHERE p.account_kind = b.kind AND p.owner = b.owner)
+            SELECT count(*) FROM (
+                SELECT kind, owner FROM (
+                    SELECT kind, owner, balance AS amount FROM ledger_balances
+                    UNION ALL
+                    SELECT account_kind, owner, -amount FROM ledger_postings
+                ) AS both_sides GROUP BY kind, owner HAVING sum(amount) <> 0
+            ) AS broken
             """
         ),
         (
             "held funds are the sum of open holds",
             """
-            SELECT count(*) FROM ledger_balances b WHERE b.kind = 2 AND b.balance <> (
-                SELECT coalesce(sum(d.held), 0) FROM deliveries d WHERE d.live = 1 AND d.buyer = b.owner)
+            SELECT count(*) FROM (
+                SELECT owner FROM (
+                    SELECT owner, balance AS amount FROM ledger_balances WHERE kind = 2
+                    UNION ALL
+                    SELECT buyer, -held FROM deliveries WHERE live = 1
+                ) AS both_sides GROUP BY owner HAVING sum(amount) <> 0
+            ) AS broken
             """
         ),
         (
@@ -69,14 +78,28 @@ public struct Audit: Sendable {
         (
             "every slot is the sum of its shares",
             """
-            SELECT count(*) FROM meter_slots s
-            LEFT JOIN (
-                SELECT delivery, rig, received_at / 60000000 AS minute, count(*) AS shares, sum(difficulty) AS work,
-                       sum(CASE WHEN billable = 1 THEN difficulty ELSE 0 END) AS billable_work
-                FROM shares WHERE verdict = 1 GROUP BY delivery, rig, received_at / 60000000
-            ) r ON r.delivery = s.delivery AND r.rig = s.rig AND r.minute = s.minute
-            WHERE s.valid_shares <> coalesce(r.shares, 0) OR s.valid_work <> coalesce(r.work, 0)
-               OR s.billable_work <> coalesce(r.billable_work, 0)
+            SELECT count(*) FROM (
+                SELECT delivery, rig, minute FROM (
+                    SELECT delivery, rig, minute, valid_shares, valid_work, billable_work, stale_shares, stale_work,
+                           duplicate_shares, low_difficulty_shares, invalid_shares, forwarded_shares
+                    FROM meter_slots
+                    UNION ALL
+                    SELECT delivery, rig, received_at / 60000000,
+                           CASE WHEN verdict = 1 THEN -1 ELSE 0 END,
+                           CASE WHEN verdict = 1 THEN -difficulty ELSE 0 END,
+                           CASE WHEN verdict = 1 AND billable = 1 THEN -difficulty ELSE 0 END,
+                           CASE WHEN verdict = 2 THEN -1 ELSE 0 END,
+                           CASE WHEN verdict = 2 THEN -difficulty ELSE 0 END,
+                           CASE WHEN verdict = 3 THEN -1 ELSE 0 END,
+                           CASE WHEN verdict = 4 THEN -1 ELSE 0 END,
+                           CASE WHEN verdict = 5 THEN -1 ELSE 0 END,
+                           -forwarded
+                    FROM shares
+                ) AS both_sides GROUP BY delivery, rig, minute
+                HAVING sum(valid_shares) <> 0 OR sum(valid_work) <> 0 OR sum(billable_work) <> 0
+                    OR sum(stale_shares) <> 0 OR sum(stale_work) <> 0 OR sum(duplicate_shares) <> 0
+                    OR sum(low_difficulty_shares) <> 0 OR sum(invalid_shares) <> 0 OR sum(forwarded_shares) <> 0
+            ) AS broken
             """
         ),
         (
@@ -97,11 +120,13 @@ public struct Audit: Sendable {
         (
             "a delivery's settled work and charge are the sums of its lines",
             """
-            SELECT count(*) FROM deliveries d
-            LEFT JOIN (
-                SELECT delivery, sum(work) AS work, sum(charge) AS charge FROM settlement_lines GROUP BY delivery
-            ) l ON l.delivery = d.id
-            WHERE d.settled_work <> coalesce(l.work, 0) OR d.charged <> coalesce(l.charge, 0)
+            SELECT count(*) FROM (
+                SELECT id FROM (
+                    SELECT id, settled_work AS work, charged AS charge FROM deliveries
+                    UNION ALL
+                    SELECT delivery, -work, -charge FROM settlement_lines
+                ) AS both_sides GROUP BY id HAVING sum(work) <> 0 OR sum(charge) <> 0
+            ) AS broken
             """
         ),
         (

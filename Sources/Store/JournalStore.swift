@@ -58,7 +58,13 @@ public final class JournalStore: JournalPort {
     public func close() { connection.close() }
 
     private func readPosition() throws -> WriterPosition {
-        guard let row = try connection.queryOne("SELECT epoch, last FROM writer WHERE id = 1", []) else {
+        // On Postgres a commit whose connection was lost may still be under way: the row's lock waits for its end.
+        let lock =
+            switch connection.dialect {
+            case .sqlite: ""
+            case .postgres: " FOR UPDATE"
+            }
+        guard let row = try connection.queryOne("SELECT epoch, last FROM writer WHERE id = 1\(lock)", []) else {
             throw DatabaseError.decoding("the writer row is missing")
         }
         return WriterPosition(epoch: try row.int64(0), last: try row.int64(1))

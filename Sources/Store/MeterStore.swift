@@ -150,12 +150,15 @@ public struct MeterStore: MeterPort {
 
     public func watermark() async throws -> Timestamp {
         try await database.read { connection in
-            // Of each edge its newest epoch counts; the slowest edge sets the mark.
+            // The slowest edge sets the mark. One that has shipped nothing yet is complete until its spool was made.
             let row = try connection.queryOne(
                 """
-                SELECT min(edge_mark) FROM (
-                    SELECT edge, max(complete_until) AS edge_mark FROM batches GROUP BY edge
-                ) AS marks
+                SELECT min(coalesce(b.mark, e.mark)) FROM (
+                    SELECT edge, max(created_at) AS mark FROM edge_epochs GROUP BY edge
+                ) AS e
+                FULL JOIN (
+                    SELECT edge, max(complete_until) AS mark FROM batches GROUP BY edge
+                ) AS b ON b.edge = e.edge
                 """, [])
             return Timestamp(microseconds: try row?.optionalInt64(0) ?? 0)
         }

@@ -16,7 +16,7 @@ public struct ReportStore: MarketReports {
                 SELECT l.number, l.at, l.run, d.id, d.bid, d.ask, d.rig, d.buyer, d.seller, d.price, d.lots,
                        d.opened_at, l.work, l.charge, l.buyer_fee, l.seller_fee
                 FROM settlement_lines l JOIN deliveries d ON d.id = l.delivery
-                WHERE l.number > $1 AND ($2 = 0 OR d.buyer = $2 OR d.seller = $2)
+                WHERE l.number > $1 AND (CAST($2 AS BIGINT) = 0 OR d.buyer = $2 OR d.seller = $2)
                 ORDER BY l.number LIMIT $3
                 """, [.integer(cursor), .integer(account?.rawValue ?? 0), .integer(Int64(limit))])
             return try rows.map { row in
@@ -50,7 +50,7 @@ public struct ReportStore: MarketReports {
                 SELECT \(columns), \(sums)
                 FROM (
                     SELECT * FROM deliveries
-                    WHERE id > $1 AND ($2 = 0 OR buyer = $2 OR seller = $2) ORDER BY id LIMIT $3
+                    WHERE id > $1 AND (CAST($2 AS BIGINT) = 0 OR buyer = $2 OR seller = $2) ORDER BY id LIMIT $3
                 ) d LEFT JOIN meter_slots s ON s.delivery = d.id
                 GROUP BY \(columns) ORDER BY d.id
                 """, [.integer(cursor), .integer(account?.rawValue ?? 0), .integer(Int64(limit))])

@@ -1,0 +1,218 @@
+public import Exchange
+internal import Ledger
+public import Market
+internal import Settlement
+public import TestSupport
+public import Units
+
+/// A random but plausible life of a small market, through a real exchange.
+public struct History {
+    public var random: SeededRandom
+    public private(set) var exchange: Exchange
+    public private(set) var now: Timestamp
+    /// What lines have billed.
+    public private(set) var billed: [DeliveryID: (rig: RigID, work: Work)] = [:]
+    private var names = 0
+    private var runs: Int64 = 0
+
+    public static let start = Timestamp(microseconds: 1_700_000_000_000_000)
+
+    /// Short times, so that terms, absences and holds come to their ends.
+    public static let rules: MarketRules = {
+        var rules = MarketRules.demo
+        rules.holdLimit = .seconds(240)
+        return rules
+    }()
+
+    public init(seed: UInt64) {
+        random = SeededRandom(seed: seed)
+        exchange = Exchange(MarketState(), time: Timestamp(microseconds: 0))
+        now = History.start
+    }
+
+    public var state: MarketState { exchange.state }
+
+    /// So many commands that did something, with their events.
+    public mutating func commands(_ count: Int) -> [JournalledCommand] {
+        var result: [JournalledCommand] = []
+        while result.count < count {
+            let envelope = nextEnvelope()
+            let (_, events) = exchange.apply(envelope, at: now)
+            guard !events.isEmpty else { continue }
+            for event in events {
+                guard case .lineSettled(let line) = event, let rig = rig(of: line.delivery, in: events) else { continue }
+                billed[line.delivery] = (rig, (billed[line.delivery]?.work ?? .zero) + line.work)
+            }
+            result.append(JournalledCommand(envelope: envelope, events: events))
+        }
+        return result
+    }
+
+    private var rigs: [DeliveryID: RigID] = [:]
+
+    private mutating func rig(of delivery: DeliveryID, in events: [Event]) -> RigID? {
+        if let rig = state.deliveries[delivery]?.rig { rigs[delivery] = rig }
+        return rigs[delivery] ?? billed[delivery]?.rig ?? RigID(1)
+    }
+
+    public mutating func nextEnvelope() -> CommandEnvelope {
+        switch random.int(1...10) {
+        case 1...5: break
+        case 6...8: now = now + Interval(microseconds: random.int64(0...3_000_000))
+        case 9: now = now + .seconds(random.int64(1...25))
+        default: now = now + .seconds(random.pick([20, 60, 61, 240]))
+        }
+        let command = nextCommand()
+        guard random.chance(20) else { return CommandEnvelope(command) }
+        let key = AnswerKey(account: account(), key: "schlüssel-\(random.int(1...200))")
+        return CommandEnvelope(command, idempotency: .init(key: key, digest: random.bytes(32)))
+    }
+
+    private mutating func account() -> AccountID { AccountID(random.int64(1...5)) }
+
+    private mutating func name() -> Int {
+        names += 1
+        return names
+    }
+
+    private mutating func nextCommand() -> Command {
+        if state.rules == nil { return .defineMarket(History.rules) }
+        switch random.int(1...100) {
+        case 1...8:
+            return .deposit(account: account(), amount: Satoshis(random.int64(1...40_000)), reference: "Überweisung \(name())")
+        case 9...14 where state.targets.count < 12:
+            return .createPoolTarget(
+                owner: account(), name: "Pool №\(name()) ✓", url: "stratum+tcp://pool.example:3333", user: "u.\(name())",
+                password: random.chance(50) ? "" : "x")
+        case 9...20:
+            guard let target = target() else { return .advance }
+            return .recordVerification(target: target.id, status: poolStatus())
+        case 21...26 where state.rigs.count < 10:
+            guard let target = target() else { return .advance }
+            return .registerRig(
+                owner: target.owner, name: "rig-\(name())", passwordDigest: random.bytes(32), fallback: target.id)
+        case 21...40: return bid()
+        case 41...50: return ask()
+        case 51...54:
+            guard let order = order() else { return .advance }
+            return .cancelOrder(order.id, by: random.chance(50) ? nil : order.account)
+        case 55...64:
+            guard let rig = rig() else { return .advance }
+            return .rigOnline(
+                rig.id, edge: EdgeID(random.int64(1...2)), session: rig.lastSession + 1,
+                versionMask: random.pick([0, 0, 0x1fff_e000, 0xffff_ffff]))
+        case 65...67:
+            guard let rig = rig() else { return .advance }
+            return .rigOffline(rig.id, session: rig.lastSession)
+        case 68...77:
+            guard let rig = rig() else { return .advance }
+            return .rigMeasured(
+                rig.id, session: rig.lastSession, Hashrate(hashesPerSecond: random.int64(80_000...500_000)))
+        case 78:
+            guard let running = delivery(), running.isRunning else { return .advance }
+            return .poolsUnusable(running.id, reason: "refused: ✗")
+        case 79:
+            guard let running = delivery(), running.isRunning else { return .advance }
+            return .underDelivered(running.id, Hashrate(hashesPerSecond: running.hashrate.hashesPerSecond / 2))
+        case 80: return .edgeStarted(EdgeID(random.int64(1...2)))
+        case 81...94: return settle()
+        default: return .advance
+        }
+    }
+
+    private mutating func poolStatus() -> PoolStatus {
+        switch random.int(1...10) {
+        case 1: .unverified
+        case 2: .failed(reason: "außer Betrieb")
+        default:
+            .verified(PoolCapabilities(
+                extranonce2Size: random.pick([8, 8, 4]), versionMask: random.pick([0x1fff_e000, 0xffff_ffff]),
+                difficulty: "0.001"))
+        }
+    }
+
+    private mutating func bid() -> Command {
+        let account = account()
+        let own = state.targets.values.filter { $0.owner == account }.map(\.id).sorted()
+        return .placeBid(PlaceBid(
+            account: account, clientOrderID: random.chance(30) ? "Gebot \(name())" : nil,
+            price: Price(random.int64(100_000...3_000_000)), lots: Lots(random.int64(1...9)),
+            targets: Array(own.shuffled(using: &random).prefix(random.int(1...3))),
+            timeInForce: random.chance(80) ? .goodTillCancelled : .immediateOrCancel,
+            budget: random.chance(40) ? Satoshis(random.int64(10...5000)) : nil,
+            selfTrade: random.pick(SelfTradePrevention.allCases)))
+    }
+
+    private mutating func ask() -> Command {
+        guard let rig = rig() else { return .advance }
+        return .placeAsk(PlaceAsk(
+            account: rig.owner, clientOrderID: random.chance(30) ? "Angebot \(name())" : nil,
+            price: Price(random.int64(50_000...2_000_000)), rig: rig.id,
+            most: random.chance(30) ? Lots(random.int64(1...4)) : nil,
+            selfTrade: random.pick(SelfTradePrevention.allCases)))
+    }
+
+    private mutating func settle() -> Command {
+        runs += 1
+        let totals = state.deliveries.values.sorted { $0.id < $1.id }.compactMap { delivery -> DeliveryTotal? in
+            rigs[delivery.id] = delivery.rig
+            guard random.chance(60) else { return nil }
+            let more = random.int64(0...max(1, delivery.workCap(at: now).units / 2))
+            return DeliveryTotal(
+                delivery: delivery.id, billableWork: Work(units: delivery.settledWork.units + more),
+                isFinal: random.chance(40))
+        }
+        return .settle(run: runs, chunk: 0, totals)
+    }
+
+    // Choices must not depend on a dictionary's order.
+    private mutating func target() -> PoolTarget? { pick(state.targets.values.sorted { $0.id < $1.id }) }
+    private mutating func rig() -> Rig? { pick(state.rigs.values.sorted { $0.id < $1.id }) }
+    private mutating func order() -> Order? { pick(state.orders.values.sorted { $0.id < $1.id }) }
+    private mutating func delivery() -> Delivery? { pick(state.deliveries.values.sorted { $0.id < $1.id }) }
+    private mutating func pick<T>(_ all: [T]) -> T? { all.isEmpty ? nil : random.pick(all) }
+}
+
+/// Follows a history as the service does: journal rows, and projections of any number of them.
+public struct Follower {
+    public private(set) var state: MarketState
+    public private(set) var last: Int64 = 0
+    private var projected: Int64 = 0
+    private var appended: [(commands: [JournalledCommand], first: Int64)] = []
+
+    public init() {
+        state = MarketState()
+        state.trackChanges()
+    }
+
+    /// The row that would commit these commands.
+    public mutating func commit(_ commands: [JournalledCommand], epoch: Int64, at: Timestamp) -> JournalRow {
+        for command in commands { for event in command.events { state.evolve(event) } }
+        let row = JournalRow(
+            first: last + 1, last: last + Int64(commands.count), epoch: epoch, rulesVersion: JournalBody.rulesVersion,
+            at: at, stateHash: state.hash, body: JournalBody.encode(commands))
+        appended.append((commands, row.first))
+        last = row.last
+        return row
+    }
+
+    /// Everything since the last projection.
+    public mutating func projection(at: Timestamp) -> Projection {
+        var rows = Appended()
+        for batch in appended { rows.entries += Appended(batch.commands, first: batch.first).entries }
+        defer {
+            projected = last
+            appended = []
+        }
+        return Projection(
+            previous: projected, last: last, at: at, stateHash: state.hash, changes: state.takeChanges(), appended: rows)
+    }
+}
+
+extension StateChanges {
+    /// Nothing changed.
+    public static var none: StateChanges {
+        var state = MarketState()
+        return state.takeChanges()
+    }
+}

@@ -1,0 +1,100 @@
+@testable import Exchange
+import Market
+import MarketTestSupport
+import Routing
+import Synchronization
+import Testing
+import Units
+
+@Suite("Timers and routes")
+struct TimeAndRouteTests {
+    @Test(arguments: Engine.allCases)
+    func termsEndByThemselves(_ engine: Engine) async throws {
+        try await engine.withStorage { storage in
+            try await TestMarket.with(storage) { market in
+                let first = try await market.openDelivery()
+                market.clock.now = market.clock.now + .seconds(21)
+                try await eventually("the term ends") { market.writer.read { $0.deliveries[first]?.isRunning } == false }
+                // The pair meets again.
+                let second = market.writer.read { $0.rigs[RigID(1)]?.delivery }
+                #expect(second != nil && second != first)
+                try await market.submit(.cancelOrder(OrderID(2), by: nil))
+                market.clock.now = market.clock.now + .seconds(241)
+                try await eventually("the holds are given back") { market.writer.read { $0.deliveries.count } == 0 }
+                // The committed state keeps no deadlines that are over.
+                #expect(market.writer.read { $0.timers.next } == nil || market.writer.read { $0.timers.next!.at } >= market.clock.now)
+            }
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
+    func deadlinesOfALoadedStateFireToo(_ engine: Engine) async throws {
+        try await engine.withStorage { storage in
+            let clock = ManualClock()
+            var delivery: DeliveryID?
+            try await TestMarket.with(storage, clock: clock) { delivery = try await $0.openDelivery() }
+            clock.now = clock.now + .seconds(21)
+            try await TestMarket.with(storage, clock: clock) { market in
+                let id = try #require(delivery)
+                try await eventually("the term ends") { market.writer.read { $0.deliveries[id]?.isRunning } == false }
+            }
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
+    func routesComeAfterTheirCommitWithRisingPositions(_ engine: Engine) async throws {
+        try await engine.withStorage { storage in
+            try await TestMarket.with(storage) { market in
+                let seen = Shared<[RouteUpdate]>([])
+                let early = Shared(0)
+                market.writer.onRoutes { updates in
+                    seen.withLock { $0 += updates }
+                    // The journal has it already.
+                    let last = (try? storage.positions().journal) ?? 0
+                    if updates.contains(where: { $0.position > last }) { early.withLock { $0 += 1 } }
+                }
+                let delivery = try await market.openDelivery()
+                let opened = try #require(seen.withLock { $0.last })
+                #expect(opened.rig == RigID(1))
+                #expect(opened.route?.delivery == delivery)
+                #expect(opened.route?.targets == [PoolTargetID(1)])
+                #expect(opened.position == (try storage.positions().journal))
+                for _ in 1...3 {
+                    market.clock.now = market.clock.now + .seconds(21)
+                    let count = seen.withLock { $0.count }
+                    try await eventually("the next term") { seen.withLock { $0.count } > count }
+                }
+                try await market.submit(.cancelOrder(OrderID(2), by: nil))
+                #expect(seen.withLock { $0.last?.route } == .some(nil))
+                let positions = seen.withLock { $0.map(\.position) }
+                #expect(zip(positions, positions.dropFirst()).allSatisfy { $0 < $1 })
+                #expect(early.withLock { $0 } == 0)
+                let all = market.writer.allRoutes()
+                #expect(all.map(\.rig) == [RigID(1)])
+                #expect(all.map(\.route) == [nil])
+                #expect(all.map(\.position) == [try storage.positions().journal])
+            }
+        }
+    }
+
+    /// A delivery that ends and is settled to the end in one batch leaves its rig unsold all the same.
+    @Test(arguments: Engine.allCases)
+    func anEndIsToldAlsoWhenTheDeliveryIsGone(_ engine: Engine) async throws {
+        try await engine.withStorage { storage in
+            let clock = ManualClock()
+            try await TestMarket.with(storage, clock: clock) { market in
+                _ = try await market.openDelivery()
+                try await market.submit(.rigOffline(RigID(1), session: 1))
+            }
+            clock.now = clock.now + .seconds(1000)
+            let market = try await TestMarket(storage, clock: ManualClock())
+            let seen = Shared<[RouteUpdate]>([])
+            market.writer.onRoutes { updates in seen.withLock { $0 += updates } }
+            market.clock.now = clock.now
+            try await eventually("the delivery is gone") { market.writer.read { $0.deliveries.count } == 0 }
+            #expect(seen.withLock { $0.last?.rig } == RigID(1))
+            #expect(seen.withLock { $0.last?.route } == .some(nil))
+            await market.stop()
+        }
+    }
+}
