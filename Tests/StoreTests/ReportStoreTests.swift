@@ -47,9 +47,9 @@ struct ReportStoreTests {
             for row in all {
                 let billed = books.history.billed[row.delivery.id]?.work ?? .zero
                 #expect(row.delivery.settledWork == billed)
-                #expect(row.billableWork == billed)
+                #expect(row.metered.billableWork == billed)
                 // Beside it lies a stale share of delivery 1.
-                #expect(row.validWork == billed)
+                #expect(row.metered.validWork == billed)
                 if let live = books.history.state.deliveries[row.delivery.id] { #expect(row.delivery == live) }
             }
             let second = try await reports.deliveries(account: nil, after: all[1].delivery.id.rawValue, limit: 2)
