@@ -67,7 +67,8 @@ let package = Package(
         .target(
             name: "Database",
             dependencies: [
-                "CPostgres", "MigrationFiles", crypto, .product(name: "GRDBSQLite", package: "GRDB.swift"),
+                "CPostgres", "MigrationFiles", crypto, .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],
             swiftSettings: settings),
         .target(

@@ -1,11 +1,11 @@
 internal import Foundation
-internal import GRDBSQLite
+internal import GRDB
 
-/// An SQLite file, over SQLite's C interface as GRDB's package exposes it. GRDB's own `DatabaseQueue` is not
-/// between: its hop to a queue on each call costs more than the statement, and its commit hooks trap
-/// when the raw handle of one of its connections is used elsewhere.
+/// An SQLite file, over a `DatabaseQueue` of GRDB: one connection, each call one access to its queue.
+/// Transactions span calls, which GRDB names unsafe; `ConnectionState` minds them.
 final class SQLiteConnection: SQLConnection {
-    private let handle: OpaquePointer
+    private let queue: DatabaseQueue
+    /// Touched inside an access only.
     private var statements = StatementCache<SQLiteStatement>()
     private var state = ConnectionState()
 
@@ -13,13 +13,10 @@ final class SQLiteConnection: SQLConnection {
     var isInTransaction: Bool { state.isInTransaction }
 
     init(path: String, checksIntegrity: Bool) throws(DatabaseError) {
-        handle = try Self.open(path)
         do {
-            try setUp()
-            if checksIntegrity { try checkIntegrity() }
+            queue = try DatabaseQueue(path: path, configuration: Self.configuration(checksIntegrity: checksIntegrity))
         } catch {
-            close()
-            throw Self.openingError(error, path: path)
+            throw Self.openingError(.sqlite(error), path: path)
         }
     }
 
@@ -29,124 +26,153 @@ final class SQLiteConnection: SQLConnection {
     }
 
     func query(_ sql: String, _ parameters: [SQLValue]) throws(DatabaseError) -> [SQLRow] {
-        let statement = try bound(sql, parameters)
-        defer { statement.reset() }
-        return try guarding { () throws(DatabaseError) in
+        try state.checkStatement()
+        return try access { database throws(DatabaseError) in
             var rows: [SQLRow] = []
-            while try statement.step(handle) { rows.append(try statement.row()) }
+            try stream(sql, parameters, database) { row in
+                rows.append(row)
+                return true
+            }
             return rows
         }
     }
 
     func execute(_ sql: String, _ parameters: [SQLValue]) throws(DatabaseError) -> Int {
-        try run(bound(sql, parameters))
+        try state.checkStatement()
+        return try access { database throws(DatabaseError) in
+            try using(sql, database) { statement throws(DatabaseError) in try statement.run(parameters, database) }
+        }
     }
 
     func executeMany(_ sql: String, rows: [[SQLValue]]) throws(DatabaseError) -> Int {
-        try atomically { () throws(DatabaseError) in
-            var affected = 0
-            for row in rows { affected += try run(bound(sql, row)) }
-            return affected
+        try state.checkStatement()
+        guard !rows.isEmpty else { return 0 }
+        return try atomically { () throws(DatabaseError) in
+            try access { database throws(DatabaseError) in
+                try using(sql, database) { statement throws(DatabaseError) in
+                    var affected = 0
+                    for row in rows { affected += try statement.run(row, database) }
+                    return affected
+                }
+            }
         }
     }
 
     func forEach(_ sql: String, _ parameters: [SQLValue], _ body: (SQLRow) throws -> Void) throws {
-        let statement = try bound(sql, parameters)
+        try state.checkStatement()
         state.isStreaming = true
-        defer {
-            statement.reset()
-            state.isStreaming = false
+        defer { state.isStreaming = false }
+        var refusal: (any Error)?
+        try access { database throws(DatabaseError) in
+            try stream(sql, parameters, database) { row in
+                do { try body(row) } catch { refusal = error }
+                return refusal == nil
+            }
         }
-        while try guarding({ () throws(DatabaseError) in try statement.step(handle) }) {
-            try body(statement.row())
-        }
+        if let refusal { throw refusal }
     }
 
     func script(_ sql: String) throws(DatabaseError) {
         try state.checkStatement()
         guard !state.isReading else { throw .readOnly(detail: "a script in a read transaction") }
-        try guarding { () throws(DatabaseError) in try runScript(sql) }
+        try access { database throws(DatabaseError) in
+            guard !sql.utf8.contains(0) else { throw Misuse.nulInText }
+            // A script may change tables; GRDB counts a statement's columns before SQLite looks at them again.
+            statements.removeAll()
+            try DatabaseError.translatingSQLite { try database.execute(sql: sql) }
+        }
     }
 
     func begin(_ mode: TransactionMode) throws(DatabaseError) {
         try state.checkBegin()
         switch mode {
-        case .write: try run(prepared("BEGIN IMMEDIATE"))
-        case .read: try run(prepared("BEGIN DEFERRED"))
+        case .write: try control("BEGIN IMMEDIATE")
+        case .read: try control("BEGIN DEFERRED")
         }
         state.began(mode)
     }
 
     func commit() throws(DatabaseError) {
         try state.checkCommit()
-        try run(prepared("COMMIT"))
+        try control("COMMIT")
         state.ended()
     }
 
     func rollback() {
         guard state.isInTransaction else { return }
         state.ended()
-        // Some errors (disk full, I/O) have rolled back already.
-        guard sqlite3_get_autocommit(handle) == 0 else { return }
-        _ = try? runScript("ROLLBACK")
+        // Some errors (disk full, I/O) have rolled back already: then GRDB does nothing.
+        queue.unsafeReentrantWrite { database in try? database.rollback() }
     }
 
     func close() {
         guard !state.isClosed else { return }
+        precondition(!state.isStreaming, "a connection is not closed while it streams rows")
         rollback()
         state.closed()
-        for statement in statements.removeAll() { statement.finalize() }
-        sqlite3_close_v2(handle)
+        queue.unsafeReentrantWrite { _ in _ = statements.removeAll() }
+        // If SQLite refuses, it closes with the queue.
+        try? queue.close()
     }
 }
 
 // MARK: - Statements
 
 extension SQLiteConnection {
-    private func bound(_ sql: String, _ parameters: [SQLValue]) throws(DatabaseError) -> SQLiteStatement {
-        try state.checkStatement()
-        return try guarding { () throws(DatabaseError) in
-            let statement = try prepared(sql)
-            guard !state.isReading || statement.isReadOnly else {
-                throw DatabaseError.readOnly(detail: "a write in a read transaction")
-            }
-            try statement.bind(parameters, handle)
-            return statement
+    /// The one way to the database. Dooms the transaction if `body` throws.
+    private func access<T>(
+        _ body: (GRDB.Database) throws(DatabaseError) -> T
+    ) throws(DatabaseError) -> T {
+        let result = queue.unsafeReentrantWrite { database in
+            Result { () throws(DatabaseError) in try body(database) }
+        }
+        if case .failure = result { state.failed() }
+        return try result.get()
+    }
+
+    /// Lends the prepared statement, and forgets it if `body` throws.
+    private func using<T>(
+        _ sql: String,
+        _ database: GRDB.Database,
+        _ body: (SQLiteStatement) throws(DatabaseError) -> T
+    ) throws(DatabaseError) -> T {
+        let statement = try prepared(sql, database)
+        guard !state.isReading || statement.isReadOnly else {
+            throw .readOnly(detail: "a write in a read transaction")
+        }
+        do {
+            return try body(statement)
+        } catch {
+            statements.remove(sql)
+            throw error
         }
     }
 
-    private func prepared(_ sql: String) throws(DatabaseError) -> SQLiteStatement {
+    private func prepared(_ sql: String, _ database: GRDB.Database) throws(DatabaseError) -> SQLiteStatement {
         if let statement = statements.statement(for: sql) { return statement }
-        let statement = try SQLiteStatement(sql, handle)
-        statements.evictIfFull()?.finalize()
+        let statement = try SQLiteStatement(sql, database)
+        statements.evictIfFull()
         statements.insert(statement, for: sql)
         return statement
     }
 
-    /// Runs to the end and drops the rows.
-    @discardableResult
-    private func run(_ statement: SQLiteStatement) throws(DatabaseError) -> Int {
-        defer { statement.reset() }
-        return try guarding { () throws(DatabaseError) in
-            let before = sqlite3_total_changes64(handle)
-            while try statement.step(handle) {}
-            // `changes` keeps its value over statements that change nothing.
-            return sqlite3_total_changes64(handle) == before ? 0 : Int(sqlite3_changes64(handle))
+    /// Passes the rows to `body` until it says no.
+    private func stream(
+        _ sql: String,
+        _ parameters: [SQLValue],
+        _ database: GRDB.Database,
+        _ body: (SQLRow) -> Bool
+    ) throws(DatabaseError) {
+        let isComplete = try using(sql, database) { statement throws(DatabaseError) in
+            try statement.forEachRow(parameters, body)
         }
+        if !isComplete { statements.remove(sql) }
     }
 
-    private func runScript(_ sql: String) throws(DatabaseError) {
-        guard !sql.utf8.contains(0) else { throw Misuse.nulInText }
-        guard sqlite3_exec(handle, sql, nil, nil, nil) == SQLITE_OK else { throw .sqlite(handle) }
-    }
-
-    /// Dooms the transaction if `body` throws.
-    private func guarding<T>(_ body: () throws(DatabaseError) -> T) throws(DatabaseError) -> T {
-        do {
-            return try body()
-        } catch {
-            state.failed()
-            throw error
+    /// Begins or ends a transaction.
+    private func control(_ sql: String) throws(DatabaseError) {
+        try access { database throws(DatabaseError) in
+            _ = try using(sql, database) { statement throws(DatabaseError) in try statement.run([], database) }
         }
     }
 }
@@ -154,57 +180,54 @@ extension SQLiteConnection {
 // MARK: - Opening
 
 extension SQLiteConnection {
-    /// Milliseconds that a statement waits for another connection's lock.
-    private static let busyTimeout: Int32 = 5_000
+    /// Seconds that a statement waits for another connection's lock.
+    private static let busyTimeout = 5.0
 
-    private static func open(_ path: String) throws(DatabaseError) -> OpaquePointer {
-        var pointer: OpaquePointer?
-        // A connection is confined to one thread or queue, so SQLite need not lock it.
-        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
-        let code = sqlite3_open_v2(path, &pointer, flags, nil)
-        guard let pointer else { throw .unavailable(detail: "out of memory") }
-        guard code == SQLITE_OK else {
-            let error = DatabaseError.sqlite(pointer)
-            sqlite3_close_v2(pointer)
-            throw openingError(error, path: path)
+    private static func configuration(checksIntegrity: Bool) -> GRDB.Configuration {
+        var configuration = GRDB.Configuration()
+        configuration.label = "hashspot.database.sqlite"
+        configuration.foreignKeysEnabled = true
+        configuration.busyMode = .timeout(busyTimeout)
+        configuration.allowsUnsafeTransactions = true
+        configuration.prepareDatabase { database in
+            try setUp(database)
+            if checksIntegrity { try checkIntegrity(database) }
         }
-        sqlite3_extended_result_codes(pointer, 1)
-        sqlite3_busy_timeout(pointer, busyTimeout)
-        _disableDoubleQuotedStringLiterals(pointer)
-        return pointer
+        return configuration
     }
 
-    /// Write-ahead log, and an fsync at every commit: what was committed survives a power cut.
-    private func setUp() throws(DatabaseError) {
-        if try pragma("journal_mode") != "wal" {
-            let mode = try switchToWAL(attempts: 50)
+    /// Write-ahead log, and an fsync at every commit: what was committed survives a power cut. GRDB's own
+    /// setting for the log would leave that fsync out.
+    private static func setUp(_ database: GRDB.Database) throws {
+        if try pragma("journal_mode", database) != "wal" {
+            let mode = try switchToWAL(database, attempts: 50)
             guard mode == "wal" else {
-                throw .unavailable(detail: "the file system allows no write-ahead log (\(mode))")
+                throw DatabaseError.unavailable(detail: "the file system allows no write-ahead log (\(mode))")
             }
         }
-        try runScript("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; SELECT 1 FROM sqlite_master LIMIT 1;")
+        try database.execute(sql: "PRAGMA synchronous = FULL")
     }
 
     /// The first switch needs the file for itself, and SQLite does not always wait for it: another
     /// process may be opening the new file too. Waits 100 ms between attempts.
-    private func switchToWAL(attempts: Int) throws(DatabaseError) -> String {
+    private static func switchToWAL(_ database: GRDB.Database, attempts: Int) throws -> String {
         for _ in 1..<attempts {
             do {
-                return try pragma("journal_mode = WAL")
-            } catch .busy {
+                return try pragma("journal_mode = WAL", database)
+            } catch GRDB.DatabaseError.SQLITE_BUSY, GRDB.DatabaseError.SQLITE_LOCKED {
                 Thread.sleep(forTimeInterval: 0.1)
             }
         }
-        return try pragma("journal_mode = WAL")
+        return try pragma("journal_mode = WAL", database)
     }
 
-    private func checkIntegrity() throws(DatabaseError) {
-        let finding = try pragma("quick_check(1)")
-        guard finding == "ok" else { throw .corrupt(detail: finding) }
+    private static func checkIntegrity(_ database: GRDB.Database) throws {
+        let finding = try pragma("quick_check(1)", database)
+        guard finding == "ok" else { throw DatabaseError.corrupt(detail: finding) }
     }
 
-    private func pragma(_ name: String) throws(DatabaseError) -> String {
-        try query("PRAGMA \(name)", []).first?.text(0) ?? ""
+    private static func pragma(_ name: String, _ database: GRDB.Database) throws -> String {
+        try String.fetchOne(database, sql: "PRAGMA \(name)") ?? ""
     }
 
     /// Says what is wrong with the path, where SQLite says only that it cannot open the file.

@@ -1,91 +1,61 @@
+internal import Foundation
+internal import GRDB
 internal import GRDBSQLite
 
-/// A prepared statement of one SQLite connection.
+/// A prepared statement of one SQLite connection, used only inside an access to its database.
+/// After an error it is not to be used again.
 struct SQLiteStatement {
-    private let pointer: OpaquePointer
+    private let statement: Statement
     /// For SQLite's parameter i + 1, the n of its `$n`.
     private let numbers: [Int]
     /// The greatest n.
     private let parameterCount: Int
 
-    init(_ sql: String, _ handle: OpaquePointer) throws(DatabaseError) {
+    init(_ sql: String, _ database: GRDB.Database) throws(DatabaseError) {
         guard !sql.utf8.contains(0) else { throw Misuse.nulInText }
-        pointer = try Self.prepare(sql, handle)
-        do {
-            numbers = try Self.numbers(of: pointer)
-            parameterCount = numbers.max() ?? 0
-        } catch {
-            sqlite3_finalize(pointer)
-            throw error
-        }
+        statement = try DatabaseError.translatingSQLite { try database.makeStatement(sql: sql) }
+        numbers = try Self.numbers(of: statement)
+        parameterCount = numbers.max() ?? 0
     }
 
-    var isReadOnly: Bool { sqlite3_stmt_readonly(pointer) != 0 }
+    var isReadOnly: Bool { statement.isReadonly }
 
-    func finalize() { sqlite3_finalize(pointer) }
-
-    func reset() {
-        sqlite3_reset(pointer)
-        sqlite3_clear_bindings(pointer)
+    /// Runs to the end and drops the rows.
+    /// - Returns: how many rows it inserted, updated or deleted.
+    func run(_ parameters: [SQLValue], _ database: GRDB.Database) throws(DatabaseError) -> Int {
+        try bind(parameters)
+        let before = database.totalChangesCount
+        try DatabaseError.translatingSQLite { try statement.execute() }
+        unbind()
+        // `changesCount` keeps its value over statements that change nothing.
+        return database.totalChangesCount == before ? 0 : database.changesCount
     }
 
-    /// - Returns: whether there is a row to read.
-    func step(_ handle: OpaquePointer) throws(DatabaseError) -> Bool {
-        switch sqlite3_step(pointer) {
-        case SQLITE_ROW: return true
-        case SQLITE_DONE: return false
-        default: throw .sqlite(handle)
+    /// Passes the rows to `body` until it says no. A statement that was not run to its end is not to be
+    /// used again.
+    /// - Returns: whether all rows were passed.
+    func forEachRow(
+        _ parameters: [SQLValue],
+        _ body: (SQLRow) -> Bool
+    ) throws(DatabaseError) -> Bool {
+        try bind(parameters)
+        let rows = try DatabaseError.translatingSQLite { try Row.fetchCursor(statement) }
+        while let row = try DatabaseError.translatingSQLite({ try rows.next() }) {
+            guard body(try Self.values(row)) else { return false }
         }
-    }
-
-    func row() throws(DatabaseError) -> SQLRow {
-        var values: [SQLValue] = []
-        let count = sqlite3_column_count(pointer)
-        values.reserveCapacity(Int(count))
-        for column in 0..<count { values.append(try value(column)) }
-        return SQLRow(values)
-    }
-
-    func bind(_ parameters: [SQLValue], _ handle: OpaquePointer) throws(DatabaseError) {
-        guard parameters.count == parameterCount else {
-            throw Misuse.parameterCount(expected: parameterCount, found: parameters.count)
-        }
-        for (index, number) in numbers.enumerated() {
-            guard try bind(parameters[number - 1], at: Int32(index + 1)) == SQLITE_OK else { throw .sqlite(handle) }
-        }
+        unbind()
+        return true
     }
 }
 
 extension SQLiteStatement {
-    private static func prepare(_ sql: String, _ handle: OpaquePointer) throws(DatabaseError) -> OpaquePointer {
-        var pointer: OpaquePointer?
-        var hasTail = false
-        let code = sql.withCString { start in
-            var tail: UnsafePointer<CChar>?
-            let code = sqlite3_prepare_v3(handle, start, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &pointer, &tail)
-            while let end = tail, end.pointee != 0 {
-                guard [UInt8(ascii: " "), 9, 10, 13, UInt8(ascii: ";")].contains(UInt8(bitPattern: end.pointee)) else {
-                    hasTail = true
-                    break
-                }
-                tail = end + 1
-            }
-            return code
-        }
-        guard code == SQLITE_OK else { throw .sqlite(handle) }
-        guard let pointer else { throw .programming("an empty statement") }
-        guard !hasTail else {
-            sqlite3_finalize(pointer)
-            throw .programming("several statements in one: use script")
-        }
-        return pointer
-    }
-
-    /// SQLite takes `$1` for a name, and numbers names as they appear.
-    private static func numbers(of pointer: OpaquePointer) throws(DatabaseError) -> [Int] {
+    /// SQLite takes `$1` for a name, and numbers names as they appear. GRDB tells neither names nor
+    /// numbers, but lends the handle for such questions.
+    private static func numbers(of statement: Statement) throws(DatabaseError) -> [Int] {
+        let handle = statement.sqliteStatement
         var numbers: [Int] = []
-        for index in 0..<sqlite3_bind_parameter_count(pointer) {
-            guard let name = sqlite3_bind_parameter_name(pointer, index + 1).map({ String(cString: $0) }),
+        for index in 0..<sqlite3_bind_parameter_count(handle) {
+            guard let name = sqlite3_bind_parameter_name(handle, index + 1).map({ String(cString: $0) }),
                 name.hasPrefix("$"), let number = Int(name.dropFirst()), (1...65_535).contains(number)
             else { throw .programming("a placeholder that is not $1, $2, ...") }
             numbers.append(number)
@@ -93,46 +63,47 @@ extension SQLiteStatement {
         return numbers
     }
 
-    private func bind(_ value: SQLValue, at index: Int32) throws(DatabaseError) -> Int32 {
+    private func bind(_ parameters: [SQLValue]) throws(DatabaseError) {
+        guard parameters.count == parameterCount else {
+            throw Misuse.parameterCount(expected: parameterCount, found: parameters.count)
+        }
+        var values: [DatabaseValue] = []
+        values.reserveCapacity(numbers.count)
+        for number in numbers { values.append(try Self.value(parameters[number - 1])) }
+        // Their number was checked above.
+        statement.setUncheckedArguments(StatementArguments(values))
+    }
+
+    /// Lets go of the values, which may be long.
+    private func unbind() {
+        guard !numbers.isEmpty else { return }
+        statement.setUncheckedArguments(StatementArguments())
+    }
+
+    private static func value(_ value: SQLValue) throws(DatabaseError) -> DatabaseValue {
         switch value {
-        case .null:
-            return sqlite3_bind_null(pointer, index)
-        case .integer(let integer):
-            return sqlite3_bind_int64(pointer, index, integer)
-        case .text(var text):
+        case .null: return .null
+        case .integer(let integer): return integer.databaseValue
+        case .text(let text):
             guard !text.utf8.contains(0) else { throw Misuse.nulInText }
-            return text.withUTF8 { bytes in
-                bytes.withMemoryRebound(to: CChar.self) { characters in
-                    guard let start = characters.baseAddress else {
-                        return sqlite3_bind_text(pointer, index, "", 0, Self.copies)
-                    }
-                    return sqlite3_bind_text64(
-                        pointer, index, start, UInt64(characters.count), Self.copies, UInt8(SQLITE_UTF8)
-                    )
-                }
-            }
-        case .blob(let bytes):
-            guard !bytes.isEmpty else { return sqlite3_bind_zeroblob(pointer, index, 0) }
-            return sqlite3_bind_blob64(pointer, index, bytes, UInt64(bytes.count), Self.copies)
+            return text.databaseValue
+        case .blob(let bytes): return Data(bytes).databaseValue
         }
     }
 
-    /// SQLITE_TRANSIENT, a macro that Swift does not import: SQLite takes a copy.
-    private static var copies: sqlite3_destructor_type { unsafeBitCast(-1, to: sqlite3_destructor_type.self) }
-
-    private func value(_ column: Int32) throws(DatabaseError) -> SQLValue {
-        switch sqlite3_column_type(pointer, column) {
-        case SQLITE_NULL: return .null
-        case SQLITE_INTEGER: return .integer(sqlite3_column_int64(pointer, column))
-        case SQLITE_TEXT:
-            let start = sqlite3_column_text(pointer, column)
-            let count = Int(sqlite3_column_bytes(pointer, column))
-            return .text(String(decoding: UnsafeBufferPointer(start: start, count: count), as: UTF8.self))
-        case SQLITE_BLOB:
-            let start = sqlite3_column_blob(pointer, column)
-            let count = Int(sqlite3_column_bytes(pointer, column))
-            return .blob([UInt8](UnsafeRawBufferPointer(start: start, count: count)))
-        default: throw .decoding("column \(column) is floating point")
+    private static func values(_ row: Row) throws(DatabaseError) -> SQLRow {
+        var values: [SQLValue] = []
+        values.reserveCapacity(row.count)
+        for column in 0..<row.count {
+            let value: DatabaseValue = row[column]
+            switch value.storage {
+            case .null: values.append(.null)
+            case .int64(let integer): values.append(.integer(integer))
+            case .string(let text): values.append(.text(text))
+            case .blob(let data): values.append(.blob([UInt8](data)))
+            case .double: throw .decoding("column \(column) is floating point")
+            }
         }
+        return SQLRow(values)
     }
 }

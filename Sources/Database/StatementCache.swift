@@ -24,6 +24,7 @@ struct StatementCache<Statement> {
 
     /// Makes room for one more. O(capacity).
     /// - Returns: the statement to release, the one not used for longest, if the cache was full.
+    @discardableResult
     mutating func evictIfFull() -> Statement? {
         guard entries.count >= capacity else { return nil }
         guard let oldest = entries.min(by: { $0.value.lastUse < $1.value.lastUse }) else { return nil }
@@ -36,8 +37,10 @@ struct StatementCache<Statement> {
         entries[sql] = Entry(statement: statement, lastUse: uses)
     }
 
+    @discardableResult
     mutating func remove(_ sql: String) -> Statement? { entries.removeValue(forKey: sql)?.statement }
 
+    @discardableResult
     mutating func removeAll() -> [Statement] {
         defer { entries.removeAll() }
         return entries.values.map(\.statement)
