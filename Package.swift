@@ -12,6 +12,7 @@ let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 
 let package = Package(
@@ -96,13 +97,13 @@ let package = Package(
             name: "StratumProxy",
             dependencies: [
                 "Units", "BinaryCoding", "ProofOfWork", "Stratum", "Metering", "Routing", "Database", "MigrationFiles",
-                crypto, logging, nioCore, nioPosix,
+                crypto, logging, nioCore, nioPosix, nioConcurrency,
             ],
             swiftSettings: settings),
         .target(
             name: "WebAPI",
             dependencies: [
-                "Units", "Exchange", "Market", "OrderBook", "Ledger", "Settlement", crypto, logging, nioCore,
+                "Units", "Exchange", "Market", "Metering", "OrderBook", "Ledger", "Settlement", crypto, logging, nioCore,
                 hummingbird, httpTypes,
             ],
             resources: [.embedInCode("openapi.yaml")], swiftSettings: settings),
@@ -159,9 +160,24 @@ let package = Package(
         .testTarget(
             name: "WebAPITests",
             dependencies: [
-                "WebAPI", "Units", "Exchange", "Market", "OrderBook", "Ledger", "Settlement", crypto, logging, nioCore,
+                "WebAPI", "Units", "Exchange", "Market", "Metering", "OrderBook", "Ledger", "Settlement", crypto, logging, nioCore,
                 hummingbird, httpTypes, .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "StratumProxyTests",
+            dependencies: [
+                "StratumProxy", "Miner", "MiningPool", "Stratum", "StratumLines", "ProofOfWork", "Metering", "Routing",
+                "BinaryCoding", "Units", "Database", "MigrationFiles", "TestSupport", crypto, logging, nioCore, nioPosix,
+                nioConcurrency,
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "ServerTests",
+            dependencies: [
+                "Server", "Store", "Market", "Exchange", "Database", "Miner", "MiningPool", "Stratum", "Units",
+                "TestSupport", crypto, logging, "hashspot",
             ],
             swiftSettings: settings),
         .testTarget(

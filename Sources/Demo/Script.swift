@@ -25,11 +25,11 @@ enum Script {
         Act(at: 0.5, caption: "buyer-a cancels; its rigs are sold on, or go home") {
             try await cancel($0, $1, "a1", 0)
         },
-        Act(at: 0.65, caption: "buyer-c cancels; buyer-a takes what is free at once (IOC)") {
+        Act(at: 0.6, caption: "buyer-c cancels; buyer-a takes what is free at once (IOC)") {
             try await cancel($0, $1, "c1", 2)
             try await bid($0, &$1, "a2", 0, price: 1_000_000, lots: 30, "IOC")
         },
-        Act(at: 0.8, caption: "buyer-c bids 980,000 for 12 lots with a budget of 2,000 sat") {
+        Act(at: 0.7, caption: "buyer-c bids 980,000 for 12 lots with a budget of 2,000 sat") {
             try await bid($0, &$1, "c2", 2, price: 980_000, lots: 12, budget: 2000)
         },
     ]

@@ -163,7 +163,7 @@ struct Stage: Sendable {
         for (id, plan) in rigs.sorted(by: { $0.key < $1.key }) {
             guard let login = passwords[id] else { continue }
             demo.children.add(try ChildProcess("rig-\(plan.name)", program: demo.configuration.program, [
-                "rig", "--pool", stratumURL, "--user", login.user, "--password", login.password, "--rate", plan.rate,
+                "rig", "--pool", stratumURL, "--user", login.user, "--password=\(login.password)", "--rate", plan.rate,
                 "--for", life,
             ] + (plan.rollsVersions ? ["--version-rolling"] : []), logs: logs))
         }

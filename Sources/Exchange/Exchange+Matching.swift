@@ -37,7 +37,6 @@ extension Exchange {
             }
         }
         for bid in bids.compactMap({ state.book[$0] }).sorted(by: OrderBook.Entry.tradesBefore) { match(bid: bid.id) }
-        for id in returned.bids.sorted() { closeIfSpent(id) }
     }
 
     mutating func match(bid id: OrderID) {
@@ -100,7 +99,6 @@ extension Exchange {
             // A smaller rig may still be paid for; a bid that can pay for none waits outside the book.
             guard !affords(bid, hold: leastHold(of: bid, rules)) else { return }
             emit(.orderSuspended(bid.id, .insufficientFunds))
-            closeIfSpent(bid.id)
             return
         }
         let id = DeliveryID(state.counters.delivery)
@@ -194,7 +192,7 @@ extension Exchange {
     }
 
     /// A bid whose budget pays for nothing more, with nothing left to settle, is over.
-    mutating func closeIfSpent(_ id: OrderID) {
+    private mutating func closeIfSpent(_ id: OrderID) {
         guard let bid = state.orders[id], bid.isAlive, bid.unsettled == 0, let details = bid.bid,
             let budget = details.budget, let rules = state.rules, let least = leastHold(of: bid, rules),
             details.spent + least > budget

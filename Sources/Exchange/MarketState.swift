@@ -152,7 +152,7 @@ public struct StoredState: Sendable {
 extension MarketState {
     /// Rebuilds a state from its tables.
     ///
-    /// - Throws: ``LedgerError`` if the balances do not sum to zero.
+    /// - Throws: ``LedgerError`` if the balances do not sum to zero, or a customer's is below it.
     public init(restoring stored: StoredState) throws(LedgerError) {
         rules = stored.rules
         counters = stored.counters

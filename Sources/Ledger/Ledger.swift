@@ -103,9 +103,12 @@ public struct Ledger: Sendable {
 
     public init() {}
 
-    /// Restores balances that were stored; they must sum to zero.
+    /// Restores balances that were stored; they must sum to zero, and customers' must not be below it.
     public init(balances: [LedgerAccount: Satoshis]) throws(LedgerError) {
         guard Ledger.total(balances.values) == 0 else { throw .unbalanced }
+        for (account, balance) in balances where account.mustNotBeNegative && balance < .zero {
+            throw .overdrawn(account)
+        }
         self.balances = balances
     }
 

@@ -1,4 +1,5 @@
 public import Exchange
+public import Metering
 public import Units
 
 /// Why a command got no answer from the exchange.
@@ -94,14 +95,12 @@ public struct ReportLine: Hashable, Sendable {
 /// A row of the deliveries table, ended ones included.
 public struct DeliveryRow: Hashable, Sendable {
     public var delivery: Delivery
-    /// Metered so far, from the slots.
-    public var validWork: Work
-    public var billableWork: Work
+    /// Metered so far: the sum of its slots.
+    public var metered: SlotCounts
 
-    public init(delivery: Delivery, validWork: Work, billableWork: Work) {
+    public init(delivery: Delivery, metered: SlotCounts) {
         self.delivery = delivery
-        self.validWork = validWork
-        self.billableWork = billableWork
+        self.metered = metered
     }
 }
 
@@ -117,18 +116,10 @@ public protocol MarketReports: Sendable {
 
 /// Live figures of the embedded edge.
 public struct LiveDelivery: Hashable, Sendable {
-    /// Average over the last minute, by verified shares.
+    /// The rig's average over the last minute, by verified shares.
     public var hashrate: Hashrate
-    public var validShares: Int64
-    public var staleShares: Int64
-    public var otherShares: Int64
 
-    public init(hashrate: Hashrate, validShares: Int64, staleShares: Int64, otherShares: Int64) {
-        self.hashrate = hashrate
-        self.validShares = validShares
-        self.staleShares = staleShares
-        self.otherShares = otherShares
-    }
+    public init(hashrate: Hashrate) { self.hashrate = hashrate }
 }
 
 /// What a rig is doing right now.

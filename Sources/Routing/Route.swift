@@ -108,7 +108,9 @@ public struct RigRoute: Sendable {
         return now < end.at + RigRoute.grace
     }
 
+    /// A delivery that has all its work already gets no grace.
     private mutating func end(_ delivery: DeliveryID, at now: Timestamp) {
+        if let route, credited >= route.maxWork { return }
         let at = route.map { min($0.validUntil, now) } ?? now
         ended.append((delivery, at))
         if ended.count > 8 { ended.removeFirst() }

@@ -66,9 +66,7 @@ struct EmbeddedLiveEdge: LiveEdge {
         var result: [DeliveryID: LiveDelivery] = [:]
         for rig in await edge.snapshot()?.rigs ?? [] {
             guard let delivery = rig.delivery else { continue }
-            result[delivery] = LiveDelivery(
-                hashrate: rig.hashrate1Minute, validShares: rig.shares.valid, staleShares: rig.shares.stale,
-                otherShares: rig.shares.duplicate + rig.shares.lowDifficulty + rig.shares.invalid)
+            result[delivery] = LiveDelivery(hashrate: rig.hashrate1Minute)
         }
         return result
     }

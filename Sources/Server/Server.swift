@@ -214,10 +214,13 @@ extension Server {
             configuration: settings, directory: CommittedDirectory(market: writer),
             reports: CommandReports(writer: writer, edge: edgeID), sink: MeterSink(meter: meter), logger: logger)
         writer.onRoutes { edge.apply($0) }
-        edge.apply(writer.allRoutes())
-        let running = writer.read { Array($0.deliveries.values.filter(\.isRunning).map(\.id)) }
-        edge.restore(try await meter.credits(of: running))
         let port = try await edge.start()
+        let running = writer.read { Array($0.deliveries.values.filter(\.isRunning).map(\.id)) }
+        do { edge.restore(try await meter.credits(of: running)) } catch {
+            await edge.stop()
+            throw error
+        }
+        edge.apply(writer.allRoutes())
         let url = configuration.publicStratumURL ?? "stratum+tcp://\(configuration.stratumHost):\(port)"
         return (edge, url)
     }

@@ -53,11 +53,7 @@ public struct MeterStore: MeterPort {
     }
 
     private func writeSlots(_ meter: Meter, _ connection: any SQLConnection) throws {
-        let columns = [
-            "valid_shares", "valid_work", "billable_work", "stale_shares", "stale_work", "duplicate_shares",
-            "low_difficulty_shares", "invalid_shares", "forwarded_shares", "pool_accepted", "pool_rejected",
-            "pool_unanswered",
-        ]
+        let columns = MeterStore.countColumns
         let sql = TableColumns.insert("meter_slots", ["delivery", "rig", "minute"] + columns)
             + " ON CONFLICT (delivery, rig, minute) DO UPDATE SET "
             + columns.map { "\($0) = meter_slots.\($0) + excluded.\($0)" }.joined(separator: ", ")
@@ -71,6 +67,31 @@ public struct MeterStore: MeterPort {
             return numbers.map { .integer($0) }
         }
         if !rows.isEmpty { try connection.executeMany(sql, rows: rows) }
+    }
+
+    /// The columns of ``SlotCounts``.
+    static let countColumns = [
+        "valid_shares", "valid_work", "billable_work", "stale_shares", "stale_work", "duplicate_shares",
+        "low_difficulty_shares", "invalid_shares", "forwarded_shares", "pool_accepted", "pool_rejected",
+        "pool_unanswered",
+    ]
+
+    /// Reads ``countColumns`` back, from this column on.
+    static func counts(_ row: SQLRow, from first: Int) throws -> SlotCounts {
+        var counts = SlotCounts()
+        counts.validShares = try row.int64(first)
+        counts.validWork = Work(units: try row.int64(first + 1))
+        counts.billableWork = Work(units: try row.int64(first + 2))
+        counts.staleShares = try row.int64(first + 3)
+        counts.staleWork = Work(units: try row.int64(first + 4))
+        counts.duplicateShares = try row.int64(first + 5)
+        counts.lowDifficultyShares = try row.int64(first + 6)
+        counts.invalidShares = try row.int64(first + 7)
+        counts.forwardedShares = try row.int64(first + 8)
+        counts.poolAccepted = try row.int64(first + 9)
+        counts.poolRejected = try row.int64(first + 10)
+        counts.poolUnanswered = try row.int64(first + 11)
+        return counts
     }
 
     private func writeRecords(_ batch: SealedBatch, _ connection: any SQLConnection) throws {

@@ -42,22 +42,20 @@ public struct ReportStore: MarketReports {
 
     public func deliveries(account: AccountID?, after cursor: Int64, limit: Int) async throws -> [DeliveryRow] {
         let columns = TableColumns.delivery.map { "d.\($0)" }.joined(separator: ", ")
+        let sums = MeterStore.countColumns.map { "CAST(coalesce(sum(s.\($0)), 0) AS BIGINT)" }.joined(separator: ", ")
+        let first = TableColumns.delivery.count
         return try await database.read { connection in
             let rows = try connection.query(
                 """
-                SELECT \(columns),
-                       (SELECT CAST(coalesce(sum(s.valid_work), 0) AS BIGINT) FROM meter_slots s
-                        WHERE s.delivery = d.id),
-                       (SELECT CAST(coalesce(sum(s.billable_work), 0) AS BIGINT) FROM meter_slots s
-                        WHERE s.delivery = d.id)
-                FROM deliveries d
-                WHERE d.id > $1 AND (CAST($2 AS BIGINT) = 0 OR d.buyer = $2 OR d.seller = $2)
-                ORDER BY d.id LIMIT $3
+                SELECT \(columns), \(sums)
+                FROM (
+                    SELECT * FROM deliveries
+                    WHERE id > $1 AND (CAST($2 AS BIGINT) = 0 OR buyer = $2 OR seller = $2) ORDER BY id LIMIT $3
+                ) d LEFT JOIN meter_slots s ON s.delivery = d.id
+                GROUP BY \(columns) ORDER BY d.id
                 """, [.integer(cursor), .integer(account?.rawValue ?? 0), .integer(Int64(limit))])
             return try rows.map { row in
-                DeliveryRow(
-                    delivery: try TableReader.delivery(row), validWork: Work(units: try row.int64(23)),
-                    billableWork: Work(units: try row.int64(24)))
+                DeliveryRow(delivery: try TableReader.delivery(row), metered: try MeterStore.counts(row, from: first))
             }
         }
     }

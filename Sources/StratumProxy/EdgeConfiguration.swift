@@ -59,6 +59,8 @@ public struct EdgeConfiguration: Sendable {
         public var failedLogins = 5
         /// Shares in a row that are malformed or for unknown jobs, before a connection is closed.
         public var invalidSharesInARow = 500
+        /// A rig that would find more shares than this at a pool's difficulty is not sent there; the pool is asked for more.
+        public var sharesPerRigAndSecond = 20
         /// Bytes waiting for a peer that does not read; it is closed.
         public var outputBytes = 256 * 1024
         /// Shares waiting for their commit; further ones are answered 20.
@@ -80,6 +82,8 @@ public struct EdgeConfiguration: Sendable {
         public var patience = Interval.seconds(1)
         /// A connection that no rig has wanted for this long is closed.
         public var idle = Interval.seconds(60)
+        /// Time for the answer to a share; three overdue in a row are as bad as refusals.
+        public var answer = Interval.seconds(20)
         /// How long a pool that refuses shares is left alone.
         public var refusalPause = Interval.seconds(60)
         /// Shares for jobs of a lost connection are valid for this long.

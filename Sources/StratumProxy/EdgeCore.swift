@@ -46,11 +46,12 @@ final class EdgeCore {
     private var retiring: [(work: PoolWork, at: Timestamp)] = []
     private var ended: [PoolConnectionSnapshot] = []
     private var jobNames: UInt64 = 0
+    private var accepted = 0
     private var listener: (any Channel)?
     private var hasStopped = false
     private var ticks = 0
     private(set) var isStopping = false
-    /// When a route was last in force.
+    /// When there was a route last, used up or not.
     private(set) var lastDelivery: Timestamp?
 
     /// Dead jobs' search spaces are remembered for this long: pools repeat themselves after a reconnection.
@@ -101,6 +102,8 @@ final class EdgeCore {
 
     func started(_ listener: any Channel) {
         self.listener = listener
+        // Deliveries that ended while no edge ran wait for a report that says so.
+        lastDelivery = now()
         scheduleTick()
     }
 
@@ -134,7 +137,8 @@ final class EdgeCore {
         guard !isStopping, miners.count < configuration.limits.minerConnections else {
             return channel.close(promise: nil)
         }
-        let miner = MinerConnection(core: self, channel: channel, now: now())
+        accepted += 1
+        let miner = MinerConnection(core: self, channel: channel, turn: accepted % 10, now: now())
         try miner.start(on: channel)
         miners[ObjectIdentifier(miner)] = miner
     }
@@ -194,10 +198,9 @@ final class EdgeCore {
         for update in updates {
             let rig = rig(update.rig)
             guard rig.route.apply(update, now: now) else { continue }
+            lastDelivery = now
             if let route = update.route {
-                lastDelivery = now
                 if let credit = credits[route.delivery] { rig.route.restoreCredit(credit, delivery: route.delivery) }
-                if rig.reportedUnusable != route.delivery { rig.reportedUnusable = nil }
             }
             rig.reportedUnusable = nil
             rig.connection?.evaluate()
@@ -255,7 +258,7 @@ final class EdgeCore {
     }
 
     private func chooseFallback(for rig: Rig, on miner: MinerConnection, now: Timestamp, _ choice: inout Choice) {
-        guard let user = rig.entry?.user, let entry = directory.rig(user: user) ?? rig.entry else { return }
+        guard let entry = rig.entry else { return }
         switch standing(of: entry.fallback, for: miner, now: now) {
         case .ready(let connection):
             choice.destination = Placement(connection: connection, delivery: nil, target: entry.fallback)
@@ -291,27 +294,34 @@ final class EdgeCore {
         for miner in Array(miners.values) {
             if miner.isWaiting && ticks % 3 == 0 || miner.routeEnds.map({ !(now < $0) }) ?? false { miner.evaluate() }
         }
-        if ticks % 10 == 0 { everySecond(now) }
+        // A tenth of the miners at each tick: each gets its turn once a second.
+        for miner in Array(miners.values) where miner.turn == ticks % 10 { everySecond(miner, now) }
+        if ticks % 10 == 0 {
+            forgetDeadJobs(now)
+            // Also of rigs that are away: settlement waits for word beyond each delivery's end.
+            if rigs.values.contains(where: { $0.route.route != nil }) { lastDelivery = now }
+        }
         feed.tick()
     }
 
-    private func everySecond(_ now: Timestamp) {
+    private func forgetDeadJobs(_ now: Timestamp) {
         let due = retiring.prefix { !(now < $0.at) }.count
         for entry in retiring.prefix(due) { spaces.close(entry.work.space) }
         retiring.removeFirst(due)
-        for miner in Array(miners.values) {
-            miner.timeouts(now: now)
-            guard let rig = miner.rig, !miner.isClosed else { continue }
-            // Also keeps the pools that it could use warm.
-            miner.evaluate()
-            miner.adjustDifficulty(now: now)
-            rig.mark(isWorking: miner.isWorking, now: now)
-            report(rig, miner, now: now)
-        }
+    }
+
+    private func everySecond(_ miner: MinerConnection, _ now: Timestamp) {
+        miner.timeouts(now: now)
+        guard let rig = miner.rig, !miner.isClosed else { return }
+        guard let known = rig.entry.flatMap({ directory.rig(user: $0.user) }), known.id == rig.id,
+            known.passwordHash == rig.entry?.passwordHash
+        else { return miner.close("the rig is no longer known by this name and password") }
+        rig.entry = known
+        miner.everySecond(now: now)
+        report(rig, miner, now: now)
     }
 
     private func report(_ rig: Rig, _ miner: MinerConnection, now: Timestamp) {
-        if rig.route.routeInForce(now: now) != nil { lastDelivery = now }
         if let hashrate = rig.measurementToReport(now: now) {
             reports.rigMeasured(rig.id, session: miner.number, hashrate: hashrate, at: now)
         }

@@ -30,8 +30,12 @@ final class MinerConnection: LineReceiver {
     /// When the present route ends by itself.
     private(set) var routeEnds: Timestamp?
 
-    init(core: EdgeCore, channel: any Channel, now: Timestamp) {
+    /// Which tick of a second is its own.
+    let turn: Int
+
+    init(core: EdgeCore, channel: any Channel, turn: Int, now: Timestamp) {
         self.core = core
+        self.turn = turn
         connectedAt = now
         let configuration = core.configuration
         session = MinerSession(connectedAt: now)
@@ -161,6 +165,19 @@ final class MinerConnection: LineReceiver {
 
     func watches(_ upstream: Upstream) { watched[ObjectIdentifier(upstream)] = upstream }
 
+    /// Hashes per second over the last minute, as last looked at.
+    private(set) var hashrate: Double = 0
+
+    /// To be called about once a second.
+    func everySecond(now: Timestamp) {
+        guard let rig, !isClosed else { return }
+        hashrate = Double(rig.hashrate(seconds: 60, now: now).hashesPerSecond)
+        // Also keeps the pools that it could use warm.
+        evaluate()
+        if wish.adjust(now: now) { reissueIfFarOff() }
+        rig.mark(isWorking: isWorking, now: now)
+    }
+
     /// Its pool connection is gone; what it has goes on until there is something better.
     func lost(_ connection: PoolConnection) {
         guard attached === connection else { return }
@@ -233,11 +250,7 @@ final class MinerConnection: LineReceiver {
         return max(rounded, core.configuration.minimumDifficulty)
     }
 
-    /// Follows the rig's speed: a small change waits for the next job, a large one is a job of its own.
-    func adjustDifficulty(now: Timestamp) {
-        if wish.adjust(now: now) { reissueIfFarOff() }
-    }
-
+    /// Follows the wish: a small change waits for the next job, a large one is a job of its own.
     private func reissueIfFarOff() {
         guard let last = jobs.last, let work = attached?.current, work === last.work else { return }
         let next = effectiveDifficulty(work)

@@ -45,6 +45,7 @@ final class PoolConnection: PoolLinkOwner {
     private(set) var unanswered: Int64 = 0
     private var jobTimes: [Timestamp] = []
     var lastWanted: Timestamp
+    private var lastSuggestion = Timestamp(microseconds: 0)
 
     init(core: EdgeCore, upstream: Upstream, now: Timestamp) {
         self.core = core
@@ -56,6 +57,7 @@ final class PoolConnection: PoolLinkOwner {
     func open(attempt: Int) {
         var configuration = PoolSession.Configuration(user: upstream.key.user, password: upstream.key.password)
         configuration.handshakeTimeout = core.configuration.pools.handshake
+        configuration.answerTimeout = core.configuration.pools.answer
         let link = PoolLink(configuration, environment: core.linkEnvironment, owner: self)
         self.link = link
         link.open(url: upstream.key.url, attempt: attempt)
@@ -70,7 +72,23 @@ final class PoolConnection: PoolLinkOwner {
         guard let current else { return defect }
         let mask = miner.versionMask
         if mask & ~current.versionMask != 0 { return "the pool's version mask does not contain the rig's" }
+        if floods(miner, current) { return "the pool's difficulty is too low for the rig's hashrate" }
         return nil
+    }
+
+    /// The rig would find too many shares for this pool.
+    private func floods(_ miner: MinerConnection, _ work: PoolWork) -> Bool {
+        let rate = Double(core.configuration.limits.sharesPerRigAndSecond)
+        return miner.hashrate > Double(work.poolUnits) * Double(Work.hashesPerUnit) * rate
+    }
+
+    /// Asks the pool for the rigs' wishes where its difficulty is too low for one; at most once a minute.
+    func suggestDifficulty(now: Timestamp) {
+        guard let current, now - lastSuggestion > .seconds(60),
+            let flooding = rigs.values.first(where: { floods($0, current) })
+        else { return }
+        lastSuggestion = now
+        link?.suggest(DecimalDifficulty(flooding.wish.difficulty))
     }
 
     func join(_ miner: MinerConnection) { rigs[ObjectIdentifier(miner)] = miner }
@@ -97,7 +115,10 @@ final class PoolConnection: PoolLinkOwner {
         }
     }
 
-    func link(_ link: PoolLink, expired tags: [UInt64]) { for tag in tags { conclude(tag, .unanswered, code: 0) } }
+    func link(_ link: PoolLink, expired tags: [UInt64]) {
+        for tag in tags { conclude(tag, .unanswered, code: 0) }
+        upstream.overdue(tags.count)
+    }
 
     func link(_ link: PoolLink, ended end: LinkEnd, lost: [UInt64]) {
         isClosed = true
@@ -117,6 +138,7 @@ final class PoolConnection: PoolLinkOwner {
     /// Timers; to be called a few times a second.
     func tick(now: Timestamp) {
         link?.tick()
+        suggestDifficulty(now: now)
         guard !isClosed, !isReady, defect == nil else { return }
         if now - openedAt > core.configuration.pools.handshake { close(.session("no job in time")) }
     }
@@ -191,6 +213,7 @@ final class PoolConnection: PoolLinkOwner {
     }
 
     private func answered(_ tag: UInt64, _ answer: PoolSession.SubmitAnswer) {
+        upstream.answered()
         switch answer {
         case .accepted:
             conclude(tag, .accepted, code: 0)

@@ -1,7 +1,7 @@
 import NIOCore
 import NIOPosix
 import Stratum
-public import Units
+import Units
 
 /// Tries a pool out as an edge would use it, before an order may name it.
 public struct PoolVerifier: Sendable {

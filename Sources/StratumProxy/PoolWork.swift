@@ -20,7 +20,7 @@ final class PoolWork {
     var staleSince: Timestamp?
     /// When its connection was lost.
     var lostSince: Timestamp?
-    private var folded: [Issue: FoldedJob] = [:]
+    private var folded: [WorkIssue: FoldedJob] = [:]
     private var numbers: [PoolTargetID: (number: Int64, writtenIn: Int?)] = [:]
 
     /// Jobs that were folded the same way share their bytes; more than this many are not kept.
@@ -52,7 +52,7 @@ final class PoolWork {
     }
 
     /// The job as rigs get it. Rigs with the same issue get the same bytes.
-    func folded(_ issue: Issue, name: () -> String) -> FoldedJob? {
+    func folded(_ issue: WorkIssue, name: () -> String) -> FoldedJob? {
         if let known = folded[issue] { return known }
         guard var job = fold.fold(job, id: name(), epoch: issue.epoch) else { return nil }
         job.ntime &+= issue.seconds

@@ -15,7 +15,7 @@ final class Assignment {
 /// A job as one rig has it.
 struct RigJob {
     let work: PoolWork
-    let issue: Issue
+    let issue: WorkIssue
     let ntime: UInt32
     let difficulty: ShareDifficulty
     let target: Target

@@ -25,7 +25,7 @@ final class SearchSpace {
 }
 
 /// One issue of a space to a prefix: which padding, and how many seconds its time is put forward.
-struct Issue: Hashable {
+struct WorkIssue: Hashable {
     var epoch: UInt64
     var seconds: UInt32
 }
@@ -84,12 +84,12 @@ final class SearchSpaces {
     }
 
     /// The next part of the space that the prefix has not had; nil when it has had all.
-    func issue(_ space: SearchSpace, to prefix: UInt16, epochs: UInt64) -> Issue? {
+    func issue(_ space: SearchSpace, to prefix: UInt16, epochs: UInt64) -> WorkIssue? {
         let index = space.issues[prefix] ?? min(firstEpoch, epochs - 1)
         let (seconds, epoch) = index.quotientAndRemainder(dividingBy: epochs)
         guard seconds <= SearchSpaces.maximalSeconds else { return nil }
         if space.issues[prefix] == nil { prefixes[Int(prefix)].spaces += 1 }
         space.issues[prefix] = index + 1
-        return Issue(epoch: epoch, seconds: UInt32(seconds))
+        return WorkIssue(epoch: epoch, seconds: UInt32(seconds))
     }
 }

@@ -52,10 +52,18 @@ final class Upstream {
     private var nextAttempt: Timestamp
     /// Since when it is wanted but not ready.
     private var troubleSince: Timestamp?
-    private var pausedUntil: Timestamp?
+    /// It is left alone until then, and why.
+    private var pause: (until: Timestamp, reason: String)?
+    /// Since when it is ready but has no room for another rig.
+    private var crowdedSince: Timestamp?
+    /// Shares whose answers were overdue, in a row.
+    private var overdue = 0
     private var lastEnd: LinkEnd?
     /// The end was of a kind that waiting does not mend.
     private var isHopeless = false
+
+    /// A connection that lived for so long ends without being held against the pool.
+    private static let steady = Interval.seconds(10)
 
     /// What ended connections had counted.
     private var past = PoolTotals()
@@ -83,7 +91,7 @@ final class Upstream {
         lastWanted = now
         watchers[ObjectIdentifier(miner)] = miner
         miner.watches(self)
-        if let pausedUntil, now < pausedUntil { return .unusable("refuses too many shares") }
+        if let pause, now < pause.until { return .unusable(pause.reason) }
         if let attached = miner.attached, attached.upstream === self, attached.isReady {
             if let obstacle = attached.obstacle(for: miner) { return .unusable(obstacle) }
             return .ready(attached)
@@ -102,8 +110,8 @@ final class Upstream {
             }
             open(now: now)
         }
-        let since = troubleSince ?? now
-        if !hasReady { troubleSince = since }
+        let since = (hasReady ? crowdedSince : troubleSince) ?? now
+        if hasReady { crowdedSince = since } else { troubleSince = since }
         if isHopeless || now - since > core.configuration.pools.outage {
             return .unusable(lastEnd?.description ?? "no answer")
         }
@@ -121,7 +129,7 @@ final class Upstream {
 
     /// Why it is not usable by anyone now.
     func trouble(now: Timestamp) -> String? {
-        if let pausedUntil, now < pausedUntil { return "refuses too many shares" }
+        if let pause, now < pause.until { return pause.reason }
         if connections.contains(where: \.isReady) { return nil }
         if let defect = connections.lazy.compactMap(\.defect).first { return defect }
         guard let troubleSince, isHopeless || now - troubleSince > core.configuration.pools.outage else { return nil }
@@ -137,8 +145,8 @@ final class Upstream {
     }
 
     func becameReady(_ connection: PoolConnection) {
-        attempts = 0
         troubleSince = nil
+        crowdedSince = nil
         isHopeless = false
         loginRefused = false
         lastEnd = nil
@@ -157,6 +165,7 @@ final class Upstream {
             core.logger.info("pool connection ended: \(end)", metadata: metadata)
             lastEnd = end
             isHopeless = loginRefused || end.isHopeless
+            if now - connection.openedAt > Upstream.steady { attempts = 0 }
             nextAttempt = now + retryPause()
             attempts += 1
             if !connections.contains(where: \.isReady) { troubleSince = troubleSince ?? now }
@@ -175,17 +184,32 @@ final class Upstream {
     func checkRefusals() {
         let now = core.now()
         guard refusals.isTooHigh(now: now) else { return }
+        leaveAlone("refuses too many shares", now: now)
+    }
+
+    /// Answers count, also refusals.
+    func answered() { overdue = 0 }
+
+    /// Shares were not answered in time; a few in a row and the pool is left alone.
+    func overdue(_ count: Int) {
+        overdue += count
+        guard overdue >= 3 else { return }
+        leaveAlone("does not answer shares", now: core.now())
+    }
+
+    private func leaveAlone(_ reason: String, now: Timestamp) {
         refusals.clear()
-        pausedUntil = now + core.configuration.pools.refusalPause
-        core.logger.warning("pool refuses too many shares", metadata: metadata)
+        overdue = 0
+        pause = (now + core.configuration.pools.refusalPause, reason)
+        core.logger.warning("pool \(reason)", metadata: metadata)
         changed()
     }
 
     /// Timers; to be called a few times a second. False when nothing is left to do here.
     func tick(now: Timestamp) -> Bool {
         for connection in connections { connection.tick(now: now) }
-        if let until = pausedUntil, !(now < until) {
-            pausedUntil = nil
+        if let until = pause?.until, !(now < until) {
+            pause = nil
             changed()
         }
         let idle = core.configuration.pools.idle

@@ -27,6 +27,15 @@ public struct PoolCapabilities: Sendable, Hashable {
     public var difficulty: DecimalDifficulty
     /// Two connections get different extranonce1; otherwise only one may be used.
     public var uniqueExtranonce1: Bool
+
+    public init(
+        extranonce2Size: Int, versionMask: UInt32, difficulty: DecimalDifficulty, uniqueExtranonce1: Bool
+    ) {
+        self.extranonce2Size = extranonce2Size
+        self.versionMask = versionMask
+        self.difficulty = difficulty
+        self.uniqueExtranonce1 = uniqueExtranonce1
+    }
 }
 
 /// How a verification went, step by step, for the buyer to read.

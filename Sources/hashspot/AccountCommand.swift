@@ -64,7 +64,7 @@ struct AccountCommand: AsyncParsableCommand {
             } catch DatabaseError.constraintViolation {
                 throw CommandFailure(description: "an account named \(name) exists already")
             } catch {
-                throw CommandFailure(description: "the account was not created: \(error)")
+                throw CommandFailure(description: "the account was not created: \(operatorText(error))")
             }
             await database.close()
             if json {

@@ -21,7 +21,7 @@ struct MigrateCommand: AsyncParsableCommand {
         } catch let failure as CommandFailure {
             throw failure
         } catch {
-            throw CommandFailure(description: "not migrated: \(error)")
+            throw CommandFailure(description: "not migrated: \(operatorText(error))")
         }
         print(applied.isEmpty ? "up to date" : "applied \(applied.joined(separator: ", "))")
     }
@@ -43,7 +43,7 @@ struct AuditCommand: AsyncParsableCommand {
         let database = try await storage.openTables()
         let findings: [AuditFinding]
         do { findings = try await Audit(database).run() } catch {
-            throw CommandFailure(description: "the audit could not be run: \(error)")
+            throw CommandFailure(description: "the audit could not be run: \(operatorText(error))")
         }
         await database.close()
         for finding in findings { print(line(finding)) }
@@ -83,7 +83,7 @@ struct ReportCommand: AsyncParsableCommand {
             let database = try await storage.openTables()
             let counts: [PoolCount]
             do { counts = try await ReportStore(database).poolCounts() } catch {
-                throw CommandFailure(description: "the report could not be made: \(error)")
+                throw CommandFailure(description: "the report could not be made: \(operatorText(error))")
             }
             await database.close()
             for count in counts { print(json ? OutputJSON.line(Row(count)) : Row(count).text) }

@@ -19,7 +19,7 @@ struct DatabaseOptions: ParsableArguments {
             }
             return location
         } catch let error as DatabaseError {
-            throw CommandFailure(description: "--database: \(error)")
+            throw CommandFailure(description: "--database: \(operatorText(error))")
         }
     }
 
@@ -36,7 +36,7 @@ struct DatabaseOptions: ParsableArguments {
         } catch let failure as CommandFailure {
             throw failure
         } catch {
-            throw CommandFailure(description: "\(error)")
+            throw CommandFailure(description: operatorText(error))
         }
     }
 }

@@ -75,7 +75,7 @@ struct ServeCommand: AsyncParsableCommand {
         } catch let failure as CommandFailure {
             throw failure
         } catch {
-            throw CommandFailure(description: "cannot start: \(error)")
+            throw CommandFailure(description: "cannot start: \(operatorText(error))")
         }
         logger.info("serving", metadata: [
             "api": "http://\(apiHost):\(server.apiPort)", "stratum": "\(server.stratumURL)",

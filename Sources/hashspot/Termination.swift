@@ -1,9 +1,16 @@
+import Database
 import Dispatch
 import Foundation
 
 /// A failure that ends a command: one line for people, and exit status 1.
 struct CommandFailure: Error, CustomStringConvertible {
     var description: String
+}
+
+/// An error as the operator of this machine may read it: with the database's own words, which strangers never see.
+func operatorText(_ error: any Error) -> String {
+    guard let error = error as? DatabaseError, !error.detail.isEmpty else { return "\(error)" }
+    return "\(error) (\(error.detail.split(whereSeparator: \.isNewline).joined(separator: " ")))"
 }
 
 /// Runs `body` until it returns, a number of seconds has passed, or the process is asked to end (SIGINT, SIGTERM); then

@@ -14,6 +14,7 @@ struct Auditor {
     private var beforeHold: MarketState?
     private var deposits: [AccountID: Int64] = [:]
     private var moved: [AccountID: Int64] = [:]
+    private var spent: [OrderID: Int64] = [:]
     private var fees: Int64 = 0
     private var loss: Int64 = 0
     private var weighted: [BillingKey: (n: Int128, charge: Int64, seller: Int64, buyer: Int64)] = [:]
@@ -125,6 +126,7 @@ struct Auditor {
         if case .ended(let end, _) = delivery.phase { until = min(until, end) }
         let cap = Auditor.cap(delivery.hashrate, until.microseconds - delivery.openedAt.microseconds, delivery.allowance)
         check(delivery.settledWork.units + line.work.units <= cap, "\(name) is above the cap")
+        spent[delivery.bid, default: 0] += line.fromHold.rawValue + line.fromAvailable.rawValue
         moved[delivery.buyer, default: 0] -= line.fromHold.rawValue + line.fromAvailable.rawValue
         moved[delivery.seller, default: 0] += amounts.charge.rawValue - amounts.sellerFee.rawValue
         fees += amounts.sellerFee.rawValue + amounts.buyerFee.rawValue
@@ -170,6 +172,8 @@ struct Auditor {
             check(s.deliveries(of: order.id).map(\.id) == mine.map(\.id).sorted(), "\(name) has other deliveries")
             if let bid = order.bid {
                 let held = mine.reduce(Int64(0)) { $0 + $1.held.rawValue }
+                let isExact = bid.spent.rawValue == spent[order.id] ?? 0
+                check(isExact, "\(name) has spent \(bid.spent)")
                 check(s.held(by: order.id).rawValue == held, "\(name) holds another sum")
                 if let budget = bid.budget {
                     check(bid.spent.rawValue + held <= budget.rawValue, "\(name) is over its budget")

@@ -17,6 +17,10 @@ struct RandomCommands {
     static let rules: MarketRules = {
         var rules = MarketRules.demo
         rules.tick = 1000
+        rules.shortestTerm = .seconds(10)
+        rules.shareInterval = .seconds(1)
+        rules.term = .seconds(180)
+        rules.awayLimit = .seconds(30)
         rules.holdLimit = .seconds(240)
         rules.minimumOrderValue = Satoshis(2)
         return rules
@@ -27,7 +31,7 @@ struct RandomCommands {
         case 1...4: break
         case 5...7: now = now + Interval(microseconds: random.int64(0...2_000_000))
         case 8: now = now + .seconds(random.int64(1...10))
-        case 9: now = now + .seconds(random.pick([10, 60, 61, 240]))
+        case 9: now = now + .seconds(random.pick([10, 30, 31, 180, 240]))
         default: now = now - .seconds(1)
         }
     }
@@ -66,7 +70,7 @@ struct RandomCommands {
         switch random.int(1...100) {
         case 1...6:
             deposits += 1
-            let amount = random.chance(10) ? random.int64(1...100_000) : random.int64(1...1500)
+            let amount = random.int64(1...(random.chance(10) ? 3000 : 120))
             return .deposit(account: account, amount: Satoshis(amount), reference: "wire-\(deposits)")
         case 7...8 where s.targets.count < 14:
             return .createPoolTarget(owner: account, name: "p", url: "stratum+tcp://p", user: "u", password: "")

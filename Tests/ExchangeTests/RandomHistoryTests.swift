@@ -39,7 +39,7 @@ import Units
         }
         #expect(market.auditor.fills > 50, "seed \(seed)")
         #expect(market.auditor.lines > 50, "seed \(seed)")
-        #expect(seen.count >= 26, "seed \(seed) saw only \(seen.sorted())")
+        #expect(seen.count >= 31, "seed \(seed) saw only \(seen.sorted())")
     }
 
     /// The event's kind, with its reason where it has one.

@@ -1,1 +1,125 @@
+import Routing
 import Testing
+import Units
+
+@Suite struct RigRouteTests {
+    private let first = PoolTargetID(1), second = PoolTargetID(2)
+
+    private func at(_ seconds: Int64) -> Timestamp { Timestamp(microseconds: seconds * 1_000_000) }
+
+    private func update(
+        _ position: Int64, delivery: Int64? = 1, until: Int64 = 100, maxWork: Int64 = 1000, targets: [Int64] = [1, 2]
+    ) -> RouteUpdate {
+        RouteUpdate(rig: RigID(1), position: position, route: delivery.map {
+            Route(
+                delivery: DeliveryID($0), bid: OrderID(1), targets: targets.map { PoolTargetID($0) }, validUntil: at(until),
+                maxWork: Work(units: maxWork), maxDifficulty: ShareDifficulty(units: 1),
+                hashrate: Hashrate(hashesPerSecond: 1_000_000))
+        })
+    }
+
+    @Test func unsoldRigsFallBack() {
+        let rig = RigRoute()
+        #expect(rig.destination(now: at(0)) { _ in true } == .fallback)
+        #expect(!rig.isBillable(DeliveryID(1), now: at(0)))
+    }
+
+    @Test func theFirstHealthyTargetIsUsed() {
+        var rig = RigRoute()
+        rig.apply(update(1), now: at(0))
+        #expect(rig.destination(now: at(1)) { _ in true } == .delivery(DeliveryID(1), target: first))
+        #expect(rig.destination(now: at(1)) { $0 != first } == .delivery(DeliveryID(1), target: second))
+        #expect(rig.destination(now: at(1)) { _ in false } == .fallback)
+    }
+
+    @Test func olderPositionsAreIgnored() {
+        var rig = RigRoute()
+        let updates = [
+            (update(0), true), (update(5, delivery: 2), true), (update(5, delivery: 3), false),
+            (update(4, delivery: nil), false), (update(0, delivery: nil), false),
+        ]
+        for (update, isNew) in updates {
+            let isTaken = rig.apply(update, now: at(0))
+            #expect(isTaken == isNew, "position \(update.position)")
+        }
+        #expect(rig.route?.delivery == DeliveryID(2))
+        rig.apply(update(6, delivery: nil), now: at(2))
+        #expect(rig.route == nil)
+    }
+
+    @Test func routesEndByThemselves() {
+        var rig = RigRoute()
+        rig.apply(update(1, until: 100, maxWork: 10), now: at(0))
+        #expect(rig.destination(now: at(99)) { _ in true } != .fallback)
+        #expect(rig.destination(now: at(100)) { _ in true } == .fallback)
+        rig.credit(Work(units: 9), delivery: DeliveryID(1))
+        rig.credit(Work(units: 99), delivery: DeliveryID(2))
+        #expect(rig.destination(now: at(50)) { _ in true } != .fallback)
+        #expect(rig.isBillable(DeliveryID(1), now: at(50)))
+        rig.credit(Work(units: 1), delivery: DeliveryID(1))
+        #expect(rig.destination(now: at(50)) { _ in true } == .fallback)
+        #expect(!rig.isBillable(DeliveryID(1), now: at(50)))
+    }
+
+    @Test func graceIsFiveSecondsAfterTheEnd() {
+        var rig = RigRoute()
+        rig.apply(update(1, until: 100), now: at(0))
+        #expect(rig.isBillable(DeliveryID(1), now: at(104)))
+        #expect(!rig.isBillable(DeliveryID(1), now: at(105)))
+        rig.apply(update(2, delivery: nil), now: at(50))
+        #expect(rig.isBillable(DeliveryID(1), now: at(54)))
+        #expect(!rig.isBillable(DeliveryID(1), now: at(55)))
+    }
+
+    @Test func anEndThatIsLearnedLateIsTheTermsEnd() {
+        var rig = RigRoute()
+        rig.apply(update(1, until: 100), now: at(0))
+        rig.apply(update(2, delivery: nil), now: at(200))
+        #expect(!rig.isBillable(DeliveryID(1), now: at(200)))
+        #expect(rig.isBillable(DeliveryID(1), now: at(104)))
+    }
+
+    @Test func aRenewalStartsCountingAnew() {
+        var rig = RigRoute()
+        rig.apply(update(1, maxWork: 10), now: at(0))
+        rig.credit(Work(units: 10), delivery: DeliveryID(1))
+        rig.apply(update(2, delivery: 2, until: 200, maxWork: 10), now: at(60))
+        #expect(rig.destination(now: at(60)) { _ in true } == .delivery(DeliveryID(2), target: first))
+        #expect(rig.isBillable(DeliveryID(2), now: at(60)))
+    }
+
+    @Test func theGraceOfASpentDeliveryIsSpentToo() {
+        var rig = RigRoute()
+        rig.apply(update(1, maxWork: 10), now: at(0))
+        rig.credit(Work(units: 10), delivery: DeliveryID(1))
+        rig.apply(update(2, delivery: nil), now: at(60))
+        #expect(!rig.isBillable(DeliveryID(1), now: at(61)))
+    }
+
+    @Test func newTargetsOfTheSameDeliveryKeepItsCount() {
+        var rig = RigRoute()
+        rig.apply(update(1, maxWork: 10), now: at(0))
+        rig.credit(Work(units: 10), delivery: DeliveryID(1))
+        rig.apply(update(2, maxWork: 10, targets: [2]), now: at(1))
+        #expect(rig.destination(now: at(2)) { _ in true } == .fallback)
+    }
+
+    @Test func creditIsRestoredAndNeverLowered() {
+        var rig = RigRoute()
+        rig.apply(update(1, maxWork: 10), now: at(0))
+        rig.restoreCredit(Work(units: 9), delivery: DeliveryID(1))
+        rig.restoreCredit(Work(units: 3), delivery: DeliveryID(1))
+        rig.restoreCredit(Work(units: 30), delivery: DeliveryID(2))
+        rig.credit(Work(units: 1), delivery: DeliveryID(1))
+        #expect(!rig.isBillable(DeliveryID(1), now: at(1)))
+    }
+
+    @Test func manyShortDeliveriesKeepTheLatestGraces() {
+        var rig = RigRoute()
+        for delivery in Int64(1)...20 { rig.apply(update(delivery, delivery: delivery), now: at(10)) }
+        rig.apply(update(21, delivery: nil), now: at(10))
+        #expect(rig.isBillable(DeliveryID(20), now: at(11)))
+        #expect(rig.isBillable(DeliveryID(13), now: at(11)))
+        #expect(!rig.isBillable(DeliveryID(1), now: at(11)))
+    }
+}

@@ -3,6 +3,7 @@ import NIOCore
 import NIOPosix
 import ProofOfWork
 import Stratum
+import StratumProxy
 import Units
 
 /// A rig that does what a test tells it, over one TCP connection, with real proof of work.
@@ -51,11 +52,7 @@ actor RigClient {
                 channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(lines) }
             }
             .connect(host: "127.0.0.1", port: port).get()
-        try await send(session.start(at: SystemTime.now))
-    }
-
-    enum SystemTime {
-        static var now: Timestamp { Timestamp(microseconds: Int64(ContinuousClock.now.duration(to: .now) / .microseconds(1))) }
+        try await send(session.start(at: SystemClock().now()))
     }
 
     private func send(_ bytes: [UInt8]) async throws { try await channel.writeAndFlush(ByteBuffer(bytes: bytes)) }
@@ -78,7 +75,7 @@ actor RigClient {
 
     private func take(_ line: [UInt8]) async throws {
         log.append(String(decoding: line, as: UTF8.self))
-        switch session.receive(line, at: SystemTime.now) {
+        switch session.receive(line, at: SystemClock().now()) {
         case .send(let bytes), .subscribed(_, _, let bytes): try await send(bytes)
         case .ready: isReady = true
         case .refused(_, let error): refusal = error
@@ -88,10 +85,13 @@ actor RigClient {
         }
     }
 
-    func waitFor(_ what: String, within seconds: Double = 15, _ condition: (isolated RigClient) -> Bool) async throws {
-        try await eventually(what, within: seconds) {
+    func waitFor(_ what: String, within seconds: Double = 15, _ condition: @Sendable (isolated RigClient) -> Bool) async throws {
+        let deadline = ContinuousClock.now + .milliseconds(Int(seconds * 1000))
+        while true {
             try await poll()
-            return condition(self)
+            if condition(self) { return }
+            guard ContinuousClock.now < deadline else { throw TimedOut(what: what) }
+            try await Task.sleep(for: .milliseconds(5))
         }
     }
 
@@ -135,7 +135,7 @@ actor RigClient {
     func submit(_ submission: Submission) async throws -> UInt64 {
         let tag = nextTag
         nextTag += 1
-        try await send(session.submit(submission, tag: tag, at: SystemTime.now))
+        try await send(session.submit(submission, tag: tag, at: SystemClock().now()))
         return tag
     }
 

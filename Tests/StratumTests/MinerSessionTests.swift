@@ -22,7 +22,8 @@ func replyText(_ action: MinerSession.Action) -> String? {
     #expect(session.isReady)
     #expect(session.deadline == nil)
     let share = line("mining.submit", "[\"w\",\"j1\",\"0000000A\",\"504e86ed\",\"9\"]", id: "4")
-    #expect(session.receive(share) == .submit(.number(4), Submission(worker: "w", jobID: "j1", extranonce2: [0, 0, 0, 10], ntime: 0x504e_86ed, nonce: 9)))
+    let submission = Submission(worker: "w", jobID: "j1", extranonce2: [0, 0, 0, 10], ntime: 0x504e_86ed, nonce: 9)
+    #expect(session.receive(share) == .submit(.number(4), submission))
     #expect(text(session.answer(.number(4))) == "{\"id\":4,\"result\":true,\"error\":null}\n")
     #expect(text(session.answer(.number(4), refusal: .duplicate)) == "{\"id\":4,\"result\":null,\"error\":[22,\"Duplicate share\",null]}\n")
 }

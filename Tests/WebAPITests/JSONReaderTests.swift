@@ -29,7 +29,10 @@ import Testing
     }
 
     @Test func namesTheFirstByteThatIsNotUTF8() {
-        for (bytes, offset) in [([0x22, 0xff, 0x22], 1), ([0x22, 0xc3, 0xa9, 0xc3, 0x22], 3), ([0x22, 0xed, 0xa0, 0x80, 0x22], 1)] as [([UInt8], Int)] {
+        let cases: [([UInt8], Int)] = [
+            ([0x22, 0xff, 0x22], 1), ([0x22, 0xc3, 0xa9, 0xc3, 0x22], 3), ([0x22, 0xed, 0xa0, 0x80, 0x22], 1),
+        ]
+        for (bytes, offset) in cases {
             #expect { try JSONReader.read(bytes, depthLimit: 8) } throws: { ($0 as? JSONSyntaxError)?.offset == offset }
         }
     }

@@ -6,6 +6,7 @@ import HummingbirdTesting
 import Ledger
 import Logging
 import Market
+import Metering
 import NIOCore
 import Settlement
 import Synchronization
@@ -97,7 +98,7 @@ final class MemoryMarket: MarketGateway, MarketReports {
             inside.deliveries.values.filter {
                 $0.id.rawValue > cursor && (account == nil || $0.buyer == account || $0.seller == account)
             }.sorted { $0.id < $1.id }.prefix(limit).map {
-                DeliveryRow(delivery: $0, validWork: $0.settledWork, billableWork: $0.settledWork)
+                DeliveryRow(delivery: $0, metered: metered($0.settledWork))
             }
         }
     }
@@ -130,7 +131,7 @@ struct MemoryEdge: LiveEdge {
     var stratumURL: String { "stratum+tcp://market.example:3333" }
 
     func deliveries() async -> [DeliveryID: LiveDelivery] {
-        [DeliveryID(1): LiveDelivery(hashrate: Hashrate(hashesPerSecond: 98_765), validShares: 7, staleShares: 1, otherShares: 0)]
+        [DeliveryID(1): LiveDelivery(hashrate: Hashrate(hashesPerSecond: 98_765))]
     }
 
     func rigs() async -> [RigID: LiveRig] {
@@ -205,7 +206,7 @@ struct World: Sendable {
     let directory = MemoryDirectory()
     let verifier = MemoryVerifier()
 
-    init(_ rules: MarketRules? = .demo) {
+    init(_ rules: MarketRules? = minuteTerms) {
         market = MemoryMarket(rules)
         for caller in Caller.allCases {
             directory.add(caller.key, Principal(
@@ -266,3 +267,20 @@ struct World: Sendable {
             delivery: DeliveryID(delivery), billableWork: Work(units: work), isFinal: isFinal)])))
     }
 }
+
+/// A delivery's slots that hold just this work.
+private func metered(_ work: Work) -> SlotCounts {
+    var counts = SlotCounts()
+    counts.validWork = work
+    counts.billableWork = work
+    return counts
+}
+
+/// The demonstration's market with terms of a minute: tests advance time by half of that.
+let minuteTerms: MarketRules = {
+    var rules = MarketRules.demo
+    rules.term = .seconds(60)
+    rules.shortestTerm = .seconds(10)
+    rules.shareInterval = .seconds(1)
+    return rules
+}()

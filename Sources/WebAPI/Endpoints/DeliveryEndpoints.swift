@@ -2,6 +2,7 @@ internal import Exchange
 internal import HTTPTypes
 internal import Hummingbird
 internal import Market
+internal import Metering
 internal import Settlement
 internal import Units
 
@@ -51,7 +52,7 @@ enum DeliveryEndpoints {
             try await $0.deliveries(account: nil, after: id.rawValue - 1, limit: 1)
         }.filter { $0.delivery.id == id }
         if rows.isEmpty, let fresh = call.services.market.read({ $0.deliveries[id] }) {
-            rows = [DeliveryRow(delivery: fresh, validWork: .zero, billableWork: .zero)]
+            rows = [DeliveryRow(delivery: fresh, metered: SlotCounts())]
         }
         refresh(&rows, call)
         return rows.first
@@ -66,9 +67,19 @@ enum DeliveryEndpoints {
 private struct DeliveryModel: Encodable {
     struct Live: Encodable {
         var hashesPerSecond: Int64
-        var validShares: Int64
-        var staleShares: Int64
-        var otherShares: Int64
+    }
+
+    /// Shares by the market's verdict, and what the pool answered to those that were forwarded.
+    struct Shares: Encodable {
+        var valid: Int64
+        var stale: Int64
+        var duplicate: Int64
+        var lowDifficulty: Int64
+        var invalid: Int64
+        var forwarded: Int64
+        var poolAccepted: Int64
+        var poolRejected: Int64
+        var poolUnanswered: Int64
     }
 
     var id: Int64
@@ -94,6 +105,7 @@ private struct DeliveryModel: Encodable {
     /// Satoshis, without fees.
     var charged: Int64
     var held: Int64
+    var shares: Shares
     var live: Live?
 
     init(_ row: DeliveryRow, _ live: LiveDelivery?, _ rules: MarketRules) {
@@ -111,8 +123,9 @@ private struct DeliveryModel: Encodable {
         soldHashesPerSecond = delivery.hashrate.hashesPerSecond
         openedAt = delivery.openedAt.description
         expiresAt = delivery.expiresAt.description
-        validWork = row.validWork.units
-        billableWork = row.billableWork.units
+        validWork = row.metered.validWork.units
+        billableWork = row.metered.billableWork.units
+        shares = Shares(row.metered)
         settledWork = delivery.settledWork.units
         charged = delivery.charged.rawValue
         held = delivery.held.rawValue
@@ -131,8 +144,19 @@ private struct DeliveryModel: Encodable {
 extension DeliveryModel.Live {
     init(_ live: LiveDelivery) {
         hashesPerSecond = live.hashrate.hashesPerSecond
-        validShares = live.validShares
-        staleShares = live.staleShares
-        otherShares = live.otherShares
+    }
+}
+
+extension DeliveryModel.Shares {
+    init(_ counts: SlotCounts) {
+        valid = counts.validShares
+        stale = counts.staleShares
+        duplicate = counts.duplicateShares
+        lowDifficulty = counts.lowDifficultyShares
+        invalid = counts.invalidShares
+        forwarded = counts.forwardedShares
+        poolAccepted = counts.poolAccepted
+        poolRejected = counts.poolRejected
+        poolUnanswered = counts.poolUnanswered
     }
 }

@@ -1,0 +1,184 @@
+import Exchange
+import Testing
+import Units
+
+@Suite struct RejectionTests {
+    private typealias Play = (inout Scenario) -> Outcome
+
+    /// One way to every refusal; the compiler asks for a new one with a new case.
+    private static func play(_ rejection: Rejection) -> (Play) {
+        let one = AccountID(1), long = String(repeating: "x", count: 300), digest = Array(repeating: UInt8(0), count: 32)
+        func rig(_ name: String, digest: [UInt8] = digest, pool: Int64 = 1) -> Command {
+            .registerRig(owner: one, name: name, passwordDigest: digest, fallback: PoolTargetID(pool))
+        }
+        switch rejection {
+        case .marketUndefined: return { _ in Exchange().refusal(.advance) }
+        case .marketAlreadyDefined: return { $0.send(.defineMarket(.demo), at: 1) }
+        case .rulesInvalid:
+            return { _ in
+                var rules = MarketRules.demo
+                rules.tick = 0
+                return Exchange().refusal(.defineMarket(rules))
+            }
+        case .amountOutOfRange: return { $0.send(.deposit(account: one, amount: .zero, reference: "r"), at: 1) }
+        case .duplicateReference: return { $0.send(.deposit(account: one, amount: Satoshis(1), reference: "w1"), at: 1) }
+        case .textTooLong:
+            return { $0.send(.createPoolTarget(owner: one, name: long, url: "u", user: "u", password: ""), at: 1) }
+        case .poolTargetUnknown: return { $0.bid(1, 100, 1, pools: [2], at: 1) }
+        case .poolTargetUnverified:
+            return {
+                $0.send(.recordVerification(target: PoolTargetID(1), status: .failed(reason: "down")), at: 1)
+                return $0.bid(1, 100, 1, at: 1)
+            }
+        case .targetCountOutOfRange: return { $0.bid(1, 100, 1, pools: [1, 1], at: 1) }
+        case .rigUnknown: return { $0.ask(1, rig: 9, 100, at: 1) }
+        case .rigNameTaken:
+            return {
+                $0.send(rig("a"), at: 1)
+                return $0.send(rig("a"), at: 1)
+            }
+        case .rigNameInvalid: return { $0.send(rig("a b"), at: 1) }
+        case .rigAlreadyOffered:
+            return {
+                $0.rig(1, lots: 1)
+                $0.ask(1, rig: 1, 100, at: 1)
+                return $0.ask(1, rig: 1, 100, at: 1)
+            }
+        case .priceOutsideBand: return { $0.bid(1, 0, 1, at: 1) }
+        case .priceOffTick:
+            return {
+                var rules = Scenario.rules
+                rules.tick = 5
+                $0 = Scenario(rules: rules)
+                return $0.bid(1, 101, 1, at: 1)
+            }
+        case .lotsOutOfRange: return { $0.bid(1, 100, 0, at: 1) }
+        case .orderValueTooSmall:
+            return {
+                var rules = Scenario.rules
+                rules.minimumOrderValue = Satoshis(1000)
+                $0 = Scenario(rules: rules)
+                return $0.bid(1, 100, 1, at: 1)
+            }
+        case .budgetOutOfRange: return { $0.bid(1, 100, 1, budget: 0, at: 1) }
+        case .insufficientFunds: return { $0.bid(1, 86_400_000, 1, budget: 10, at: 1) }
+        case .duplicateClientOrderID:
+            return {
+                $0.bid(1, 100, 1, name: "n", at: 1)
+                return $0.bid(1, 100, 1, name: "n", at: 1)
+            }
+        case .orderUnknown: return { $0.cancel(77, at: 1) }
+        case .orderClosed:
+            return {
+                $0.rig(3, lots: 1)
+                $0.ask(3, rig: 1, 100, at: 1)
+                $0.bid(1, 100, 1, at: 1)
+                $0.cancel(2, at: 2)
+                return $0.cancel(2, at: 2)
+            }
+        case .deliveryUnknown: return { $0.send(.poolsUnusable(DeliveryID(1), reason: ""), at: 1) }
+        case .staleSession:
+            return {
+                $0.rig(1, lots: 1)
+                return $0.send(.rigOffline(RigID(1), session: 0), at: 1)
+            }
+        case .idempotencyKeyReused:
+            return {
+                let key = AnswerKey(account: one, key: "k")
+                $0.send(.advance, key: .init(key: key, digest: [1]), at: 1)
+                return $0.send(.advance, key: .init(key: key, digest: [2]), at: 1)
+            }
+        case .tooManyTotals:
+            return {
+                let total = DeliveryTotal(delivery: DeliveryID(1), billableWork: .zero, isFinal: false)
+                return $0.send(.settle(run: 1, chunk: 1, Array(repeating: total, count: 1001)), at: 1)
+            }
+        case .passwordInvalid: return { $0.send(rig("a", digest: [1]), at: 1) }
+        }
+    }
+
+    @Test(arguments: Rejection.allCases)
+    func everyRefusalCanBeReached(_ rejection: Rejection) {
+        var s = Scenario()
+        #expect(Self.play(rejection)(&s) == .rejected(rejection))
+        #expect(!rejection.explanation.isEmpty)
+    }
+
+    @Test func refusedOrdersLeaveNoTrace() {
+        var s = Scenario()
+        let before = s.state.hash
+        s.bid(1, 100, 0, at: 1)
+        s.bid(1, 0, 1, at: 1)
+        s.bid(1, 100, 1, budget: -1, at: 1)
+        s.ask(1, rig: 1, 100, at: 1)
+        #expect(s.state.hash == before)
+        #expect(s.bid(1, 100, 1, at: 2) == .order(OrderID(1)))
+    }
+}
+
+extension Exchange {
+    fileprivate func refusal(_ command: Command) -> Outcome {
+        var exchange = self
+        return exchange.apply(CommandEnvelope(command), at: Scenario.start).outcome
+    }
+}
+
+@Suite struct MarketRulesTests {
+    @Test func theBuiltInMarketsHaveNoFlaw() {
+        #expect(MarketRules.sha256d.flaw == nil)
+        #expect(MarketRules.demo.flaw == nil)
+    }
+
+    @Test(arguments: [Int64.min, -1, 0, .max])
+    func absurdNumbersAreFlaws(_ number: Int64) {
+        let changes: [(String, (inout MarketRules) -> Void)] = [
+            ("lot", { $0.lot = Hashrate(hashesPerSecond: number) }),
+            ("tick", { $0.tick = min(number, 0) }),
+            ("price unit", { $0.priceUnit = Hashrate(hashesPerSecond: number) }),
+            ("lowest price", { $0.lowestPrice = Price(number) }),
+            ("highest price", { $0.highestPrice = Price(min(number, 0)) }),
+            ("most lots", { $0.mostLots = Lots(number) }),
+            ("term", { $0.term = Interval(microseconds: number) }),
+            ("shortest term", { $0.shortestTerm = Interval(microseconds: number) }),
+            ("seller fee", { $0.sellerFee = PartsPerMillion(number == 0 ? -1 : number) }),
+            ("buyer fee", { $0.buyerFee = PartsPerMillion(number == 0 ? -1 : number) }),
+            ("minimum difficulty", { $0.minimumDifficulty = ShareDifficulty(units: .max) }),
+            ("share interval", { $0.shareInterval = Interval(microseconds: number) }),
+            ("away limit", { $0.awayLimit = Interval(microseconds: number == 0 ? -1 : number) }),
+            ("hold limit", { $0.holdLimit = Interval(microseconds: number) }),
+        ]
+        for (name, change) in changes {
+            var rules = MarketRules.demo
+            change(&rules)
+            #expect(rules.flaw != nil, "\(name) \(number)")
+        }
+    }
+
+    /// Rules at their limits and orders at theirs: refused or not, nothing overflows.
+    @Test func theLargestMarketDoesNotOverflow() {
+        var rules = MarketRules.demo
+        rules.lot = Hashrate(hashesPerSecond: 9_000_000)
+        rules.mostLots = Lots(1_000_000_000_000)
+        rules.priceUnit = Hashrate(hashesPerSecond: 1_000_000_000_000_000_000)
+        rules.highestPrice = Price(.max)
+        rules.minimumDifficulty = ShareDifficulty(units: 1 << 52)
+        rules.term = .day
+        rules.sellerFee = PartsPerMillion(1_000_000)
+        rules.buyerFee = PartsPerMillion(1_000_000)
+        #expect(rules.flaw == nil)
+        var s = Scenario(funds: 500_000_000_000_000, rules: rules)
+        s.rig(3, lots: 1)
+        s.send(.rigMeasured(RigID(1), session: 1, Hashrate(hashesPerSecond: .max)), at: 0)
+        for price in [Int64.max, 1, 1_000_000, 1_000_000_000_000] {
+            for lots in [Int64(1), 1_000_000_000_000] { s.bid(1, price, lots, at: 1) }
+        }
+        s.ask(3, rig: 1, 1, at: 2)
+        s.send(
+            .settle(run: 1, chunk: 1, [
+                DeliveryTotal(delivery: DeliveryID(1), billableWork: Work(units: .max), isFinal: true),
+            ]), at: 90_000)
+        s.advance(to: 200_000)
+        #expect(s.market.auditor.fills > 0)
+        #expect(s.market.auditor.lines > 0)
+    }
+}

@@ -1,0 +1,49 @@
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+
+/// A connection that sends and receives bare lines.
+final class RawClient: Sendable {
+    private final class Lines: ChannelInboundHandler, Sendable {
+        typealias InboundIn = ByteBuffer
+        let received = NIOLockedValueBox<(bytes: [UInt8], isClosed: Bool)>(([], false))
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            let bytes = unwrapInboundIn(data)
+            received.withLockedValue { $0.bytes.append(contentsOf: bytes.readableBytesView) }
+        }
+
+        func channelInactive(context: ChannelHandlerContext) { received.withLockedValue { $0.isClosed = true } }
+        func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    }
+
+    private let lines = Lines()
+    private let channel: any Channel
+
+    init(port: Int) async throws {
+        let lines = lines
+        channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(lines) }
+            }
+            .connect(host: "127.0.0.1", port: port).get()
+    }
+
+    var isClosed: Bool { lines.received.withLockedValue { $0.isClosed } }
+
+    func send(_ text: String) async throws { try await channel.writeAndFlush(ByteBuffer(string: text)) }
+
+    /// The next line.
+    func line() async throws -> String {
+        let line = NIOLockedValueBox("")
+        try await eventually("a line") {
+            lines.received.withLockedValue { received in
+                guard let end = received.bytes.firstIndex(of: 10) else { return false }
+                line.withLockedValue { $0 = String(decoding: received.bytes[..<end], as: UTF8.self) }
+                received.bytes.removeSubrange(...end)
+                return true
+            }
+        }
+        return line.withLockedValue { $0 }
+    }
+}
