@@ -63,6 +63,7 @@ public final class MarketWriter: MarketGateway {
     private let ended = DispatchSemaphore(value: 0)
     private let routes = Mutex<@Sendable ([RouteUpdate]) -> Void>({ _ in })
     private let onDeposed: @Sendable (JournalError) -> Void
+    private let health = Mutex(true)
 
     /// - Parameter onDeposed: called on the writer's thread when another process has taken over: end the process
     init(
@@ -132,6 +133,8 @@ public final class MarketWriter: MarketGateway {
 
     public func read<T>(_ body: (MarketState) -> T) -> T { committed.read(body) }
 
+    public var isHealthy: Bool { health.withLock { $0 } }
+
     @discardableResult
     private func enqueue(_ pending: Pending) -> Bool {
         let mayWrite = projector.lag < configuration.mostUnprojected
@@ -158,6 +161,8 @@ public final class MarketWriter: MarketGateway {
         let journal: any JournalPort
         var position: WriterPosition
         var isDeposed = false
+        /// When an idle writer looks at its database again.
+        var nextLook = DispatchTime.now() + .seconds(2)
         /// How long to wait after a batch that was not committed, in seconds; doubles each time in a row.
         var pause = MarketWriter.shortestPause
 
@@ -171,7 +176,7 @@ public final class MarketWriter: MarketGateway {
     private func run(_ loop: Loop) {
         while !loop.isDeposed {
             let (batch, isStopping) = nextBatch(loop)
-            if !batch.isEmpty { commit(batch, loop) } else if isStopping { break }
+            if !batch.isEmpty { commit(batch, loop) } else if isStopping { break } else { lookAround(loop) }
         }
         let rest = queue.withLock { queue in
             queue.isStopping = true
@@ -180,6 +185,23 @@ public final class MarketWriter: MarketGateway {
         }
         for pending in rest { pending.answer?(.failure(.unavailable)) }
         loop.journal.close()
+    }
+
+    /// An idle writer looks now and then whether the database is there and still its own.
+    private func lookAround(_ loop: Loop) {
+        let now = DispatchTime.now()
+        guard now >= loop.nextLook else { return }
+        loop.nextLook = now + .seconds(2)
+        do throws(JournalError) {
+            guard try loop.journal.position().epoch == loop.position.epoch else { throw .deposed }
+            health.withLock { $0 = true }
+        } catch {
+            health.withLock { $0 = false }
+            guard case .deposed = error else { return }
+            logger.error("deposed", metadata: ["detail": "\(error)"])
+            loop.isDeposed = true
+            onDeposed(error)
+        }
     }
 
     private func nextBatch(_ loop: Loop) -> ([Pending], isStopping: Bool) {
@@ -205,11 +227,8 @@ public final class MarketWriter: MarketGateway {
             return true
         }
         guard mustSleep else { return }
-        guard let wait else {
-            wake.wait()
-            return
-        }
-        let timeout = DispatchTime.now() + .microseconds(Int(min(wait, MarketWriter.longestSleep.microseconds)))
+        let longest = MarketWriter.longestSleep.microseconds
+        let timeout = DispatchTime.now() + .microseconds(Int(min(wait ?? longest, longest)))
         guard wake.wait(timeout: timeout) == .timedOut else { return }
         // Whoever signals from now on has taken the sleeper before, and its signal is on the way.
         if !queue.withLock({ $0.takeSleeper() }) { wake.wait() }
@@ -255,6 +274,7 @@ public final class MarketWriter: MarketGateway {
             guard recover(from: error, row, previous, &batch, loop) else { return false }
         }
         loop.position.last = row.last
+        health.withLock { $0 = true }
         publish(commands, row)
         return true
     }
@@ -281,6 +301,7 @@ public final class MarketWriter: MarketGateway {
         from error: JournalError, _ row: JournalRow, _ previous: Int64, _ batch: inout [Pending], _ loop: Loop
     ) -> Bool {
         logger.error("journal commit failed", metadata: ["detail": "\(error)"])
+        health.withLock { $0 = false }
         var failure = error
         var pause = MarketWriter.shortestPause
         while true {

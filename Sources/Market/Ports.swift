@@ -17,6 +17,9 @@ public protocol MarketGateway: Sendable {
 
     /// Looks at the committed state. `body` must be short: it holds up the publication of the next commit.
     func read<T>(_ body: (MarketState) -> T) -> T
+
+    /// Whether the database took, or would take, the last commit.
+    var isHealthy: Bool { get }
 }
 
 /// What an API key may do.

@@ -24,6 +24,18 @@ final class DataFolder: Sendable {
         lock = descriptor
     }
 
+    /// Refuses a folder of which a database file has gone: a new one in its place would hide the loss.
+    static func checkComplete(_ configuration: ServerConfiguration) throws(ServerStartError) {
+        let names = ["journal.sqlite", "market.sqlite"]
+        let missing = names.filter {
+            let attributes = try? FileManager.default.attributesOfItem(atPath: configuration.file($0))
+            return (attributes?[.size] as? NSNumber)?.int64Value ?? 0 == 0
+        }
+        guard let lost = missing.first, missing.count < names.count else { return }
+        throw ServerStartError(
+            "\(configuration.file(lost)) is missing or empty although the rest of the market is there: restore a backup")
+    }
+
     /// Gives the folder up; another server may start.
     func unlock() { close(lock) }
 

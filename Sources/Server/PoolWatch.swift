@@ -9,13 +9,29 @@ struct PoolWatch: Sendable {
     let verifier: any PoolVerifying
     let logger: Logger
 
-    /// Runs until its task is cancelled.
+    /// A pool that fails again soon after it verified: when to try it next, and the pause after that.
+    private struct Patience {
+        var until: ContinuousClock.Instant
+        var pause: Duration
+    }
+
+    private static let longestPause = Duration.seconds(900)
+    /// A pool that worked for this long is trusted again.
+    private static let calm = Duration.seconds(3600)
+
+    /// Runs until its task is cancelled. A pool that passes verification and fails in use is tried again after ever
+    /// longer pauses, up to 15 minutes: rigs are not sent to and fro.
     func run(every interval: Duration) async {
+        var patience: [PoolTargetID: Patience] = [:]
         while !Task.isCancelled {
             do { try await Task.sleep(for: interval) } catch { return }
-            for target in wanted() {
+            let now = ContinuousClock.now
+            patience = patience.filter { $0.value.until + PoolWatch.calm > now }
+            for target in wanted() where (patience[target.id]?.until ?? now) <= now {
                 if Task.isCancelled { return }
-                await verify(target)
+                guard await verify(target) else { continue }
+                let pause = min((patience[target.id]?.pause ?? interval) * 2, PoolWatch.longestPause)
+                patience[target.id] = Patience(until: now + pause, pause: pause)
             }
         }
     }
@@ -34,15 +50,18 @@ struct PoolWatch: Sendable {
         }
     }
 
-    private func verify(_ target: PoolTarget) async {
+    /// True when the pool works again.
+    private func verify(_ target: PoolTarget) async -> Bool {
         let result = await verifier.verify(url: target.url, user: target.user, password: target.password)
-        guard let capabilities = result.capabilities else { return }
+        guard let capabilities = result.capabilities else { return false }
         let command = Command.recordVerification(target: target.id, status: .verified(capabilities))
         do {
             _ = try await market.submit(CommandEnvelope(command))
             logger.info("pool works again", metadata: ["target": "\(target.id)"])
+            return true
         } catch {
             logger.warning("verification not recorded", metadata: ["target": "\(target.id)", "detail": "\(error)"])
+            return false
         }
     }
 }

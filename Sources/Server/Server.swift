@@ -36,6 +36,7 @@ public final class Server: Sendable {
     /// - Throws: an error whose description is one line for the operator
     public static func start(_ configuration: ServerConfiguration, logger: Logger) async throws -> Server {
         if let flaw = configuration.rules.flaw { throw ServerStartError("The market's rules are invalid: \(flaw)") }
+        _ = try DescriptorBudget.current()
         let folder = try DataFolder(configuration.dataFolder)
         let database: Database
         do { database = try await openDatabase(configuration, logger: logger) } catch {
@@ -168,6 +169,7 @@ extension Server {
 
     /// Journal and tables of the embedded default.
     private static func migrateEmbedded(_ configuration: ServerConfiguration) async throws -> [String] {
+        try DataFolder.checkComplete(configuration)
         let journal = try Database.openConnection(configuration.journalLocation, checksIntegrity: true)
         defer { journal.close() }
         let first = try Migrator(.sqliteJournal).migrate(journal).applied
@@ -202,7 +204,14 @@ extension Server {
         var settings = EdgeConfiguration(
             host: configuration.stratumHost, port: configuration.stratumPort,
             spoolPath: configuration.file("spool.sqlite"), edge: edgeID,
-            allotEpoch: { try await meter.allotEpoch(edge: edgeID, at: MarketService.systemClock()) })
+            allotEpoch: {
+                let epoch = try await meter.allotEpoch(edge: edgeID, at: MarketService.systemClock())
+                if epoch > 1 {
+                    logger.warning("the spool is a new one: shares that an earlier one had not shipped are not billed")
+                }
+                return epoch
+            })
+        settings.limits.minerConnections = min(settings.limits.minerConnections, try DescriptorBudget.current().miners)
         settings.minimumDifficulty = configuration.rules.minimumDifficulty
         settings.startDifficulty = startDifficulty(configuration.rules)
         settings.shareInterval = configuration.rules.shareInterval
@@ -238,7 +247,8 @@ extension Server {
         let application = buildApplication(
             services,
             configuration: ApplicationConfiguration(
-                address: .hostname(configuration.apiHost, port: configuration.apiPort), serverName: "hashspot"),
+                address: .hostname(configuration.apiHost, port: configuration.apiPort), serverName: "hashspot",
+                availableConnectionsDelegate: MaximumAvailableConnections(try DescriptorBudget.current().requests)),
             logger: logger,
             onServerRunning: { channel in
                 announcer.yield(channel.localAddress?.port ?? configuration.apiPort)

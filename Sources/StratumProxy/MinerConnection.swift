@@ -117,7 +117,9 @@ final class MinerConnection: LineReceiver {
     }
 
     private func subscribe(_ id: MessageID) {
-        guard let prefix = core.spaces.takePrefix() else {
+        guard let counter = core.nextSession().map({ $0 & 0xffff_ffff }),
+            let prefix = core.spaces.takePrefix(at: counter)
+        else {
             send(session.refuse(id, .other("No room for more miners")))
             return close("no free prefix")
         }

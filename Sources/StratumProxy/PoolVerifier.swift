@@ -52,6 +52,8 @@ struct ProbeFacts: Sendable {
     var extranonce1: [UInt8]?
     var isAuthorized = false
     var refusal: String?
+    /// The first thing it sent that could not be used.
+    var malformed: String?
     var job: PoolJob?
     var end: LinkEnd?
 }
@@ -101,8 +103,8 @@ private final class PoolProbe: PoolLinkOwner {
         case .ready: facts.isAuthorized = true
         case .refused(_, let error): facts.refusal = error.text
         case .job(let job): facts.job = job
-        case .none, .send, .authorized, .versionMask, .difficulty, .extranonce, .reconnect, .message, .answered,
-            .malformed, .close:
+        case .malformed(let error): facts.malformed = facts.malformed ?? "\(error)"
+        case .none, .send, .authorized, .versionMask, .difficulty, .extranonce, .reconnect, .message, .answered, .close:
             break
         }
         if facts.isAuthorized, facts.job != nil { finish() }
@@ -119,7 +121,7 @@ private final class PoolProbe: PoolLinkOwner {
 extension VerificationReport {
     /// Adds what a first connection showed; false when something failed.
     mutating func add(_ facts: ProbeFacts, policy: VerificationPolicy) -> Bool {
-        let why = facts.end?.description ?? "no answer in time"
+        let why = facts.end?.description ?? facts.malformed.map { "unusable: \($0)" } ?? "no answer in time"
         if case .badAddress(let text)? = facts.end {
             add(.address, false, text)
             return false
@@ -136,6 +138,10 @@ extension VerificationReport {
         guard facts.isAuthorized else { return false }
         add(.firstJob, facts.job != nil, facts.job != nil ? "received" : why)
         guard let job = facts.job else { return false }
+        if let malformed = facts.malformed {
+            add(.difficulty, false, "the pool sent something unusable before its first job: \(malformed)")
+            return false
+        }
         return add(job, policy: policy)
     }
 

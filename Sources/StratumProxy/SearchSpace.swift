@@ -38,6 +38,7 @@ final class SearchSpaces {
     private var spaces: [Hash256: SearchSpace] = [:]
     private var prefixes: [PrefixState]
     private var next: Int
+    private let first: Int
     private let firstEpoch: UInt64
 
     private struct PrefixState {
@@ -49,11 +50,16 @@ final class SearchSpaces {
     init(firstPrefix: UInt16, firstEpoch: UInt64) {
         prefixes = Array(repeating: PrefixState(), count: 65_536)
         next = Int(firstPrefix)
+        first = next
         self.firstEpoch = firstEpoch
     }
 
     /// A prefix that no connection has and no living job was issued to; nil when there is none.
-    func takePrefix() -> UInt16? {
+    ///
+    /// - Parameter counter: where to look first, counted from 1. A counter that goes on over restarts keeps rigs from
+    ///   getting again, of a job that outlives this process, what was hashed before. nil: behind the last one taken
+    func takePrefix(at counter: Int64? = nil) -> UInt16? {
+        if let counter { next = (first + Int((counter - 1) % Int64(prefixes.count))) % prefixes.count }
         for _ in 0..<prefixes.count {
             let candidate = next
             next = (next + 1) % prefixes.count

@@ -126,9 +126,9 @@ final class SpoolFeed {
             self.answersRunning -= answers.count
             switch result {
             case .success: self.committed(answers)
-            case .failure(let error): self.failed(answers, error)
+            case .failure(let error): self.failed(records, answers, error)
             }
-            if self.commitsRunning == 0, !self.records.isEmpty { self.commit() }
+            if self.isHealthy, self.commitsRunning == 0, !self.records.isEmpty { self.commit() }
         }
     }
 
@@ -145,8 +145,11 @@ final class SpoolFeed {
         core?.spoolChanged(isHealthy: true)
     }
 
-    private func failed(_ answers: [PendingAnswer], _ error: any Error) {
+    private func failed(_ lost: [MeterRecord], _ answers: [PendingAnswer], _ error: any Error) {
         generation += 1
+        // Their shares are kept already: pools' replies wait for the next commit.
+        let replies = lost.filter { if case .poolReply = $0 { true } else { false } }
+        records.insert(contentsOf: replies, at: 0)
         core?.logger.error("spool: \(error)")
         for answer in answers {
             answer.miner.rig?.counts.notKept += 1
@@ -160,7 +163,7 @@ final class SpoolFeed {
 
     /// Several times a second: a failed spool is tried again even if no share comes.
     func tick() {
-        guard !isHealthy, commitsRunning == 0, records.isEmpty else { return }
+        guard !isHealthy, commitsRunning == 0 else { return }
         commit()
     }
 

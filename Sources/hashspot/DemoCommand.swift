@@ -42,8 +42,8 @@ struct DemoCommand: AsyncParsableCommand {
         } catch let failure as DemoFailure {
             throw CommandFailure(description: "the demonstration failed: \(failure)\nLogs are in \(place)/logs")
         }
-        guard ended.isSet else { throw CommandFailure(description: "the demonstration was interrupted") }
         if folder == nil { try? FileManager.default.removeItem(atPath: place) }
+        guard ended.isSet else { throw CommandFailure(description: "the demonstration was interrupted") }
     }
 
     private func executable() throws -> String {

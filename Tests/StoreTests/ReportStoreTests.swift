@@ -48,8 +48,9 @@ struct ReportStoreTests {
                 let billed = books.history.billed[row.delivery.id]?.work ?? .zero
                 #expect(row.delivery.settledWork == billed)
                 #expect(row.metered.billableWork == billed)
-                // Beside it lies a stale share of delivery 1.
                 #expect(row.metered.validWork == billed)
+                #expect(row.metered.validShares == (billed == .zero ? 0 : 1))
+                #expect(row.metered.staleShares == (row.delivery.id == DeliveryID(1) ? 1 : 0))
                 if let live = books.history.state.deliveries[row.delivery.id] { #expect(row.delivery == live) }
             }
             let second = try await reports.deliveries(account: nil, after: all[1].delivery.id.rawValue, limit: 2)

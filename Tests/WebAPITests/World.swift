@@ -31,6 +31,8 @@ final class MemoryMarket: MarketGateway, MarketReports {
 
     private let inside: Mutex<Inside>
 
+    var isHealthy: Bool { inside.withLock { $0.failure != .unavailable } }
+
     init(_ rules: MarketRules?) {
         var start = Inside()
         start.mirror.trackChanges()

@@ -32,9 +32,10 @@ enum MarketEndpoints {
     }
 
     private static func health(_ call: OpenCall) throws -> Response {
-        let isOpen = call.services.market.read { $0.rules != nil }
-        return try .json(
-            HealthModel(status: isOpen ? "ok" : "marketUndefined"), status: isOpen ? .ok : .serviceUnavailable)
+        let market = call.services.market
+        let isOpen = market.read { $0.rules != nil }
+        let status = !isOpen ? "marketUndefined" : market.isHealthy ? "ok" : "databaseUnavailable"
+        return try .json(HealthModel(status: status), status: status == "ok" ? .ok : .serviceUnavailable)
     }
 
     private static func document(_ call: OpenCall) throws -> Response {
