@@ -113,6 +113,7 @@ let package = Package(
             dependencies: [
                 "Units", "Stratum", "Exchange", "Metering", "Routing", "Market", "Store", "Database", "MigrationFiles",
                 "StratumProxy", "WebAPI", logging, hummingbird,
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings),

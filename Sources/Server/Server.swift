@@ -2,6 +2,7 @@ public import Database
 internal import Foundation
 internal import Exchange
 internal import Hummingbird
+internal import HummingbirdCore
 public import Logging
 public import Market
 internal import MigrationFiles

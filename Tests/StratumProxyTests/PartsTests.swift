@@ -39,6 +39,17 @@ struct PartsTests {
         #expect(spaces.takePrefix() == first)
     }
 
+    @Test("prefixes go on after a restart: a job that outlives the edge is not hashed again")
+    func prefixesGoOn() {
+        let before = SearchSpaces(firstPrefix: 0, firstEpoch: 0)
+        #expect(before.takePrefix(at: 1) == 0)
+        #expect(before.takePrefix(at: 3) == 2)
+        let after = SearchSpaces(firstPrefix: 0, firstEpoch: 0)
+        #expect(after.takePrefix(at: 1001) == 1000)
+        #expect(after.takePrefix(at: 1001) == 1001, "one that is taken is passed over")
+        #expect(after.takePrefix(at: 65_537) == 0)
+    }
+
     @Test("issues use up the padding, then the seconds, then end")
     func issues() {
         let spaces = SearchSpaces(firstPrefix: 0, firstEpoch: 0)

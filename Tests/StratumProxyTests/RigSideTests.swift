@@ -111,10 +111,11 @@ struct RigSideTests {
         let new = try await RigClient(port: setup.port, user: "farm.1", versionMask: 0xffff_ffff)
         try await new.job(after: 0)
         try await eventually("close") { await old.isClosed }
+        // A connection takes one number for its prefix and one for its session.
         let session: Int64 = 3 << 32
         #expect(setup.reports.reports == [
-            .online(RigID(1), session: session | 1, mask: 0), .offline(RigID(1), session: session | 1),
-            .online(RigID(1), session: session | 2, mask: 0x1fff_e000),
+            .online(RigID(1), session: session | 2, mask: 0), .offline(RigID(1), session: session | 2),
+            .online(RigID(1), session: session | 4, mask: 0x1fff_e000),
         ])
         #expect(await setup.edge.snapshot()?.minerConnections == 1)
         try await setup.stop()
