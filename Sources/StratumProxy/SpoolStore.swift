@@ -64,7 +64,8 @@ final class SpoolStore {
     private var unsealed: [MeterRecord] = []
     private var waitingBytes: Int64 = 0
 
-    static let sessionsReserved: Int64 = 65_536
+    /// Odd, so that starts do not meet the same prefixes again (they are the numbers' low 16 bits) for 65,536 starts.
+    static let sessionsReserved: Int64 = 8209
 
     init(path: String, edge: EdgeID, maximalBytes: Int64) throws(SpoolFailure) {
         self.edge = edge
