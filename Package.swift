@@ -132,15 +132,15 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["Database"], path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(name: "UnitsTests", dependencies: ["Units"], swiftSettings: settings),
         .testTarget(
-            name: "ProofOfWorkTests", dependencies: ["ProofOfWork", "CHashing", "Units", crypto],
+            name: "ProofOfWorkTests", dependencies: ["ProofOfWork", "CHashing", "Units", "TestSupport", crypto],
             swiftSettings: settings),
         .testTarget(
-            name: "StratumTests", dependencies: ["Stratum", "ProofOfWork", "Units"], swiftSettings: settings),
+            name: "StratumTests", dependencies: ["Stratum", "ProofOfWork", "Units", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "MiningPoolTests",
             dependencies: [
-                "Miner", "MiningPool", "Stratum", "StratumLines", "ProofOfWork", "Units", logging, nioCore, nioPosix,
-                .product(name: "NIOEmbedded", package: "swift-nio"), .product(name: "NIOTestUtils", package: "swift-nio"),
+                "Miner", "MiningPool", "Stratum", "StratumLines", "ProofOfWork", "Units", "TestSupport", logging, nioCore,
+                nioPosix, .product(name: "NIOEmbedded", package: "swift-nio"), .product(name: "NIOTestUtils", package: "swift-nio"),
             ],
             swiftSettings: settings),
         .testTarget(name: "HashspotCommandTests", dependencies: ["hashspot"], swiftSettings: settings),

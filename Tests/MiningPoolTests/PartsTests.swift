@@ -3,6 +3,7 @@ import NIOEmbedded
 import NIOTestUtils
 import ProofOfWork
 import StratumLines
+import TestSupport
 import Testing
 import Units
 

@@ -3,6 +3,7 @@ import NIOCore
 import NIOPosix
 import Stratum
 import StratumLines
+import TestSupport
 import Testing
 import Units
 

@@ -1,5 +1,6 @@
 import CHashing
 import Crypto
+import TestSupport
 import Testing
 import Units
 

@@ -1,6 +1,7 @@
 import Foundation
 import Metering
 import StratumProxy
+import TestSupport
 import Testing
 import Units
 
@@ -17,10 +18,7 @@ struct RecordedLine: Decodable {
 
 /// Recorded traffic: `../shared/vectors/sessions` beside the package, or below `HASHSPOT_SHARED`.
 func recorded(_ name: String) throws -> [RecordedLine] {
-    let package = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-    let shared = ProcessInfo.processInfo.environment["HASHSPOT_SHARED"].map { URL(filePath: $0) }
-        ?? package.deletingLastPathComponent().appending(path: "shared")
-    let text = try String(contentsOf: shared.appending(path: "vectors/sessions/\(name).jsonl"), encoding: .utf8)
+    let text = try Vectors.text("sessions/\(name).jsonl")
     return try text.split(separator: "\n").map { try JSONDecoder().decode(RecordedLine.self, from: Data($0.utf8)) }
 }
 

@@ -1,4 +1,5 @@
 import ProofOfWork
+import TestSupport
 import Testing
 import Units
 

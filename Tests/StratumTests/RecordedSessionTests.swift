@@ -1,5 +1,6 @@
 import Foundation
 import ProofOfWork
+import TestSupport
 import Testing
 import Units
 
