@@ -112,7 +112,7 @@ let package = Package(
             name: "Server",
             dependencies: [
                 "Units", "Stratum", "Exchange", "Metering", "Routing", "Market", "Store", "Database", "MigrationFiles",
-                "StratumProxy", "WebAPI", logging, hummingbird,
+                "StratumProxy", "WebAPI", logging, nioCore, hummingbird,
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],

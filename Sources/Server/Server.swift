@@ -6,6 +6,7 @@ internal import HummingbirdCore
 public import Logging
 public import Market
 internal import MigrationFiles
+internal import NIOCore
 internal import ServiceLifecycle
 internal import Store
 internal import StratumProxy
@@ -263,7 +264,8 @@ extension Server {
         }
         for await port in ports { return (group, run, port) }
         do { try await run.value } catch {
-            throw ServerStartError("The API cannot listen on \(configuration.apiHost):\(configuration.apiPort): \(error)")
+            let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
+            throw ServerStartError("The API cannot listen on \(configuration.apiHost):\(configuration.apiPort): \(reason)")
         }
         throw ServerStartError("The API ended at once")
     }

@@ -1,3 +1,4 @@
+import Foundation
 public import Logging
 import NIOConcurrencyHelpers
 import NIOCore
@@ -125,7 +126,7 @@ public final class Edge: Sendable {
 
     private static func reason(_ error: any Error) -> String {
         guard let error = error as? IOError else { return "\(error)" }
-        return error.description
+        return String(cString: strerror(error.errnoCode))
     }
 
     /// Seals and ships side by side until cancelled.

@@ -9,8 +9,9 @@ struct CommandFailure: Error, CustomStringConvertible {
 
 /// An error as the operator of this machine may read it: with the database's own words, which strangers never see.
 func operatorText(_ error: any Error) -> String {
-    guard let error = error as? DatabaseError, !error.detail.isEmpty else { return "\(error)" }
-    return "\(error) (\(error.detail.split(whereSeparator: \.isNewline).joined(separator: " ")))"
+    var text = "\(error)"
+    if let detail = (error as? DatabaseError)?.detail, !detail.isEmpty { text += " (\(detail))" }
+    return text.split(whereSeparator: \.isNewline).joined(separator: " ")
 }
 
 /// Runs `body` until it returns, a number of seconds has passed, or the process is asked to end (SIGINT, SIGTERM); then
