@@ -244,6 +244,8 @@ CREATE TABLE batches (
     PRIMARY KEY (edge, epoch, sequence)
 );
 
+CREATE INDEX batches_complete ON batches (edge, complete_until);
+
 CREATE TABLE meter_slots (
     delivery              BIGINT NOT NULL,      -- 0: unsold work
     rig                   BIGINT NOT NULL,
