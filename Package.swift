@@ -124,7 +124,7 @@ let package = Package(
             name: "hashspot",
             dependencies: [
                 "Miner", "MiningPool", "Stratum", "Units", "Exchange", "Store", "Market", "Database", "Server", "Demo",
-                crypto, logging, nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "WebAPI", logging, nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
 
@@ -179,7 +179,7 @@ let package = Package(
             name: "ServerTests",
             dependencies: [
                 "Server", "Store", "Market", "Exchange", "Database", "Miner", "MiningPool", "Stratum", "Units",
-                "TestSupport", crypto, logging, "hashspot",
+                "WebAPI", "TestSupport", logging, "hashspot",
             ],
             swiftSettings: settings),
         .testTarget(

@@ -11,9 +11,7 @@ public struct BinaryWriter: Sendable {
     /// Empties the buffer and keeps its storage.
     public mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
 
-    @inlinable public mutating func write(_ byte: UInt8) { append(byte) }
-
-    @usableFromInline mutating func append(_ byte: UInt8) { bytes.append(byte) }
+    public mutating func write(_ byte: UInt8) { bytes.append(byte) }
 
     public mutating func writeUnsigned(_ value: UInt64) {
         var rest = value

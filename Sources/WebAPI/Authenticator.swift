@@ -29,7 +29,7 @@ final class Authenticator: Sendable {
     }
 
     func principal(_ headers: HTTPFields, logger: Logger) async throws(Problem) -> Principal {
-        let digest = Array(SHA256.hash(data: Array(try Authenticator.key(in: headers).utf8)))
+        let digest = APIKey.digest(try Authenticator.key(in: headers))
         let time = now()
         if let entry = known.withLock({ $0[digest] }), time < entry.until { return entry.principal }
         let found: Principal?

@@ -1,10 +1,9 @@
 import ArgumentParser
-import Crypto
 import Database
-import Foundation
 import Market
 import Store
 import Units
+import WebAPI
 
 /// A role as it is typed.
 enum RoleArgument: String, ExpressibleByArgument, CaseIterable {
@@ -55,12 +54,11 @@ struct AccountCommand: AsyncParsableCommand {
                 throw CommandFailure(description: "--name is not 1 to 64 bytes long")
             }
             let database = try await storage.openTables()
-            let key = Create.freshKey()
-            let digest = Array(SHA256.hash(data: Data(key.utf8)))
+            let key = APIKey.make(random: APIServices.systemRandomBytes(32))
             let account: AccountID
             do {
                 account = try await AccountStore(database).create(
-                    name: name, roles: Set(role.map(\.role)), keyDigest: digest, at: MarketService.systemClock())
+                    name: name, roles: Set(role.map(\.role)), keyDigest: APIKey.digest(key), at: MarketService.systemClock())
             } catch DatabaseError.constraintViolation {
                 throw CommandFailure(description: "an account named \(name) exists already")
             } catch {
@@ -78,14 +76,6 @@ struct AccountCommand: AsyncParsableCommand {
             var account: Int64
             var name: String
             var key: String
-        }
-
-        /// `hs_` and 32 random bytes in base64url.
-        private static func freshKey() -> String {
-            var generator = SystemRandomNumberGenerator()
-            let bytes = (0..<32).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
-            let text = Data(bytes).base64EncodedString()
-            return "hs_" + text.replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
         }
     }
 }

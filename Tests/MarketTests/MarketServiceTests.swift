@@ -6,6 +6,7 @@ import Market
 import MarketTestSupport
 import Store
 import Synchronization
+import TestSupport
 import Testing
 import Units
 

@@ -221,15 +221,6 @@ extension Storage {
     }
 }
 
-/// Waits until a condition holds, for ten seconds at most.
-func eventually(_ what: String, _ condition: () throws -> Bool) async throws {
-    for _ in 0..<2000 {
-        if try condition() { return }
-        try await Task.sleep(for: .milliseconds(5))
-    }
-    Issue.record("never: \(what)")
-}
-
 func gatewayError(_ body: () async throws -> Void) async -> GatewayError? {
     do {
         try await body()

@@ -3,6 +3,7 @@ import Market
 import MarketTestSupport
 import Routing
 import Synchronization
+import TestSupport
 import Testing
 import Units
 

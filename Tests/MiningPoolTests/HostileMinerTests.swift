@@ -20,7 +20,7 @@ private func say(_ bytes: [UInt8], to port: Int) async throws -> String {
 @Test(.timeLimit(.minutes(1))) func hostileMinersAreClosedAndThePoolGoesOn() async throws {
     let pool = MiningPool(poolConfiguration(), logger: quiet)
     let port = try await pool.start().stratum
-    var random = Seeded("hostileMinersAreClosedAndThePoolGoesOn")
+    var random = SeededRandom(of: "hostileMinersAreClosedAndThePoolGoesOn")
 
     _ = try await say([UInt8](repeating: UInt8(ascii: "x"), count: 40_000), to: port)
     let junk = try await say(Array(String(repeating: "junk\n", count: 20).utf8), to: port)

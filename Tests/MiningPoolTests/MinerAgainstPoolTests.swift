@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import TestSupport
 import Testing
 import Units
 
@@ -30,17 +31,6 @@ func minerConfiguration(_ port: Int, _ change: (inout MinerConfiguration) -> Voi
     configuration.reportInterval = nil
     change(&configuration)
     return configuration
-}
-
-struct TookTooLong: Error {}
-
-/// Looks again and again until the condition holds; 20 s at most.
-func eventually(_ condition: () async throws -> Bool) async throws {
-    for _ in 0..<2000 {
-        if try await condition() { return }
-        try await Task.sleep(for: .milliseconds(10))
-    }
-    throw TookTooLong()
 }
 
 /// Runs a miner against a pool while `body` does; returns what each counted at last.

@@ -49,7 +49,7 @@ func longLinesAreErrors(text: String) {
 }
 
 @Test func waitsDoubleUpToTheirBound() {
-    var random = Seeded("waitsDoubleUpToTheirBound")
+    var random = SeededRandom(of: "waitsDoubleUpToTheirBound")
     var configuration = MinerConfiguration(pool: PoolAddress(host: "h", port: 1), user: "u")
     configuration.maximalBackoff = .seconds(8)
     var backoff = Backoff(configuration)

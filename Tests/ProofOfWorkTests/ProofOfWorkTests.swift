@@ -13,7 +13,7 @@ func oracle(_ bytes: [UInt8]) -> [UInt8] { Array(SHA256.hash(data: Array(SHA256.
 @Test(arguments: implementations.map(\.rawValue))
 func doubleHashAgreesWithSwiftCrypto(raw: UInt32) {
     let with = hashing_implementation(rawValue: raw)
-    var random = Seeded("doubleHashAgreesWithSwiftCrypto")
+    var random = SeededRandom(of: "doubleHashAgreesWithSwiftCrypto")
     for length in Array(0...200) + [1000, 4096, 65_537] {
         let bytes = random.bytes(length)
         var digest = [UInt8](repeating: 0, count: 32)
@@ -36,7 +36,7 @@ func doubleHashAgreesWithSwiftCrypto(raw: UInt32) {
 @Test(arguments: implementations.map(\.rawValue))
 func scanFindsExactlyTheNoncesBelow(raw: UInt32) throws {
     let with = hashing_implementation(rawValue: raw)
-    var random = Seeded("scanFindsExactlyTheNoncesBelow")
+    var random = SeededRandom(of: "scanFindsExactlyTheNoncesBelow")
     for count in [0, 1, 2, 3, 777] as [UInt64] {
         let header = random.bytes(80)
         let start = UInt32.max - UInt32.random(in: 0...500, using: &random)
@@ -80,7 +80,7 @@ func scanFindsExactlyTheNoncesBelow(raw: UInt32) throws {
 }
 
 @Test func merkleRootOfTwoLevels() {
-    var random = Seeded("merkleRootOfTwoLevels")
+    var random = SeededRandom(of: "merkleRootOfTwoLevels")
     let nodes = (0..<3).map { _ in random.bytes(32) }
     let expected = oracle(oracle(nodes[0] + nodes[1]) + nodes[2])
     let hashes = nodes.compactMap { Hash256(bytes: $0) }
@@ -89,7 +89,7 @@ func scanFindsExactlyTheNoncesBelow(raw: UInt32) throws {
 }
 
 @Test func templateHashesTheWholeCoinbase() {
-    var random = Seeded("templateHashesTheWholeCoinbase")
+    var random = SeededRandom(of: "templateHashesTheWholeCoinbase")
     for _ in 0..<200 {
         let parts = [0, 1, 2, 3].map { _ in random.bytes(Int.random(in: 0...150, using: &random)) }
         let template = WorkTemplate(
@@ -99,7 +99,7 @@ func scanFindsExactlyTheNoncesBelow(raw: UInt32) throws {
 }
 
 @Test func difficultyOfATargetIsTheInverse() {
-    var random = Seeded("difficultyOfATargetIsTheInverse")
+    var random = SeededRandom(of: "difficultyOfATargetIsTheInverse")
     for _ in 0..<500 {
         let units = Int64.random(in: 1...(1 << Int64.random(in: 1...60, using: &random)), using: &random)
         let target = ShareDifficulty(units: units).target

@@ -1,4 +1,3 @@
-import Crypto
 import Database
 import Exchange
 import Foundation
@@ -14,20 +13,7 @@ import Store
 import Stratum
 import TestSupport
 import Units
-
-/// Waits until a condition holds, or throws after 60 seconds.
-func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
-    let deadline = ContinuousClock.now + .seconds(60)
-    while try await !condition() {
-        guard ContinuousClock.now < deadline else { throw Late(what: what) }
-        try await Task.sleep(for: .milliseconds(50))
-    }
-}
-
-struct Late: Error, CustomStringConvertible {
-    var what: String
-    var description: String { "still not: \(what)" }
-}
+import WebAPI
 
 /// A customer of the market, by their key.
 struct Customer: Sendable {
@@ -176,11 +162,10 @@ final class TestMarket {
 
     /// What `hashspot account create` does.
     func customer(_ name: String, _ role: Role) async throws -> Customer {
-        let key = "hs_" + String(repeating: "k", count: 43 - name.count) + name
-        let digest = Array(SHA256.hash(data: Data(key.utf8)))
+        let key = APIKey.make(random: APIServices.systemRandomBytes(32))
         return try await tables { database in
             let account = try await AccountStore(database).create(
-                name: name, roles: [role], keyDigest: digest, at: MarketService.systemClock())
+                name: name, roles: [role], keyDigest: APIKey.digest(key), at: MarketService.systemClock())
             return Customer(account: account.rawValue, key: key)
         }
     }

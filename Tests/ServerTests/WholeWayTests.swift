@@ -5,6 +5,7 @@ import Miner
 import MiningPool
 import Server
 import Store
+import TestSupport
 import Testing
 
 /// A seller with a rig on offer, a buyer with funds and a verified pool, and a running miner.

@@ -9,20 +9,6 @@ import StratumProxy
 import TestSupport
 import Units
 
-struct TimedOut: Error, CustomStringConvertible {
-    let what: String
-    var description: String { "timed out waiting for \(what)" }
-}
-
-/// Looks every few milliseconds until the condition holds.
-func eventually(_ what: String, within seconds: Double = 15, _ condition: () async throws -> Bool) async throws {
-    let deadline = ContinuousClock.now + .milliseconds(Int(seconds * 1000))
-    while try await !condition() {
-        guard ContinuousClock.now < deadline else { throw TimedOut(what: what) }
-        try await Task.sleep(for: .milliseconds(5))
-    }
-}
-
 final class TestDirectory: EdgeDirectory {
     private let rigs = NIOLockedValueBox<[String: RigEntry]>([:])
     private let targets = NIOLockedValueBox<[PoolTargetID: PoolTargetEntry]>([:])

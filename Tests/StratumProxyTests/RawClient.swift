@@ -1,6 +1,7 @@
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
+import TestSupport
 
 /// A connection that sends and receives bare lines.
 final class RawClient: Sendable {

@@ -4,6 +4,7 @@ import NIOPosix
 import ProofOfWork
 import Stratum
 import StratumProxy
+import TestSupport
 import Units
 
 /// A rig that does what a test tells it, over one TCP connection, with real proof of work.

@@ -2,6 +2,7 @@ import Metering
 import MiningPool
 import Stratum
 import StratumProxy
+import TestSupport
 import Testing
 import Units
 

@@ -4,6 +4,7 @@ import Miner
 import MiningPool
 import Stratum
 import StratumProxy
+import TestSupport
 import Testing
 import Units
 

@@ -104,7 +104,7 @@ let samples: [String] = [
 ]
 
 @Test func truncationsAndMutationsNeverTrap() {
-    var random = Seeded("truncationsAndMutationsNeverTrap")
+    var random = SeededRandom(of: "truncationsAndMutationsNeverTrap")
     for sample in samples {
         let bytes = Array(sample.utf8)
         for end in 0...bytes.count { feed(Array(bytes[..<end])) }
@@ -126,7 +126,7 @@ let samples: [String] = [
 }
 
 @Test func garbageNeverTraps() {
-    var random = Seeded("garbageNeverTraps")
+    var random = SeededRandom(of: "garbageNeverTraps")
     let alphabet = Array("{}[]\",:0123456789.eE+-\\u truefalsn\n".utf8)
     for _ in 0..<5000 {
         let count = Int.random(in: 0...120, using: &random)

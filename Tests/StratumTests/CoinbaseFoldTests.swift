@@ -5,7 +5,7 @@ import Units
 
 @testable import Stratum
 
-func randomJob(_ random: inout Seeded) -> Job {
+func randomJob(_ random: inout SeededRandom) -> Job {
     let branches = (0..<Int.random(in: 0...12, using: &random)).compactMap { _ in Hash256(bytes: random.bytes(32)) }
     return Job(
         id: "job", previousBlock: Hash256(bytes: random.bytes(32)) ?? .zero,
@@ -16,7 +16,7 @@ func randomJob(_ random: inout Seeded) -> Job {
 }
 
 @Test func rigAndPoolHashTheSameCoinbase() throws {
-    var random = Seeded("rigAndPoolHashTheSameCoinbase")
+    var random = SeededRandom(of: "rigAndPoolHashTheSameCoinbase")
     for _ in 0..<300 {
         let layout = ExtranonceLayout(
             extranonce1Size: Int.random(in: 1...3, using: &random), extranonce2Size: Int.random(in: 2...5, using: &random))
@@ -57,7 +57,7 @@ func randomJob(_ random: inout Seeded) -> Job {
     let tight = try CoinbaseFold(poolExtranonce1: [], poolExtranonce2Size: 6)
     #expect(tight.paddingSize == 0)
     #expect(tight.epochCapacity == 1)
-    var random = Seeded("foldingHasItsLimits")
+    var random = SeededRandom(of: "foldingHasItsLimits")
     let job = randomJob(&random)
     #expect(tight.fold(job, id: job.id, epoch: 0) == job)
     #expect(tight.fold(job, id: job.id, epoch: 1) == nil)

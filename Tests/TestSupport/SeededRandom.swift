@@ -10,6 +10,12 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
 
     public init(seed: UInt64) { state = seed }
 
+    /// A seed of its own, or `HASHSPOT_SEED`; printed with the test's name, so that it can be run again.
+    public init(of test: String) {
+        state = Seeds.given ?? UInt64.random(in: 0 ... .max)
+        print("\(test): HASHSPOT_SEED=\(state)")
+    }
+
     public mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15
         var z = state
@@ -36,8 +42,10 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
 
 /// Seeds for random tests: `HASHSPOT_SEED` alone if it is set, else some that never change and one that is new.
 public enum Seeds {
+    static var given: UInt64? { getenv("HASHSPOT_SEED").flatMap { UInt64(String(cString: $0)) } }
+
     public static func list(_ count: Int) -> [UInt64] {
-        if let text = getenv("HASHSPOT_SEED"), let seed = UInt64(String(cString: text)) { return [seed] }
+        if let given { return [given] }
         let fresh = UInt64.random(in: 1...UInt64(UInt32.max))
         print("fresh seed: HASHSPOT_SEED=\(fresh)")
         return (1..<UInt64(max(2, count))).map { $0 } + [fresh]
