@@ -105,21 +105,6 @@ public struct Rig: Hashable, Sendable {
     }
 }
 
-/// How long an order stands.
-public enum TimeInForce: UInt8, Sendable, CaseIterable {
-    /// Until cancelled.
-    case goodTillCancelled = 1
-    /// Fills at once what it can; the rest is cancelled, and ended deliveries are not renewed.
-    case immediateOrCancel = 2
-}
-
-/// What happens instead of a trade with oneself.
-public enum SelfTradePrevention: UInt8, Sendable, CaseIterable {
-    case cancelResting = 1
-    case cancelIncoming = 2
-    case cancelBoth = 3
-}
-
 /// Why an order is not in the book although it is alive.
 public enum SuspensionReason: UInt8, Sendable, CaseIterable {
     /// The ask's rig is not connected.
