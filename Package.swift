@@ -52,6 +52,7 @@ let package = Package(
             name: "Exchange",
             dependencies: [
                 "Units", "BinaryCoding", "OrderBook", "Ledger", "Settlement",
+                .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
             swiftSettings: settings),

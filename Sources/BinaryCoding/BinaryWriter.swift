@@ -81,9 +81,12 @@ public struct BinaryReader: Sendable {
     private let bytes: [UInt8]
     private var position: Int
     private let end: Int
+    /// Version of the form that the bytes are in: forms that have changed look at it.
+    public let version: UInt8
 
-    public init(_ bytes: [UInt8]) {
+    public init(_ bytes: [UInt8], version: UInt8 = .max) {
         self.bytes = bytes
+        self.version = version
         position = 0
         end = bytes.count
     }

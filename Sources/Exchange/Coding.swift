@@ -1,10 +1,20 @@
 public import BinaryCoding
 public import Ledger
+public import OrderBook
 public import Settlement
 public import Units
 
-// Binary forms of everything that the journal and the state hash hold. A field is only ever added at the end of a
-// new case or under a new `Journal.codingVersion`.
+// Binary forms of everything that the journal and the state hash hold. What is written is of the newest version; what
+// is read says its own (`BinaryReader.version`), and older ones stay readable.
+
+/// Versions of the binary forms.
+public enum CodingVersion {
+    /// Limit orders, good till cancelled or immediate.
+    public static let first: UInt8 = 1
+    /// Every order rule, farms, tariffs, market phases.
+    public static let everyRule: UInt8 = 2
+    public static let newest = everyRule
+}
 
 extension Identifier: BinaryCodable {
     public func encode(into writer: inout BinaryWriter) { writer.write(rawValue) }
@@ -66,6 +76,9 @@ extension ShareDifficulty: BinaryCodable {
     }
 }
 
+extension Side: BinaryCodable {}
+extension MarketPhase: BinaryCodable {}
+extension PegReference: BinaryCodable {}
 extension TimeInForce: BinaryCodable {}
 extension SelfTradePrevention: BinaryCodable {}
 extension SuspensionReason: BinaryCodable {}
@@ -92,6 +105,8 @@ extension MarketRules: BinaryCodable {
         shareInterval.encode(into: &w)
         awayLimit.encode(into: &w)
         holdLimit.encode(into: &w)
+        smallestSlice.encode(into: &w)
+        w.write(mostOrders)
     }
 
     public init(from r: inout BinaryReader) throws(BinaryCodingError) {
@@ -103,6 +118,133 @@ extension MarketRules: BinaryCodable {
             buyerFee: try PartsPerMillion(from: &r), minimumDifficulty: try ShareDifficulty(from: &r),
             shareInterval: try Interval(from: &r), awayLimit: try Interval(from: &r),
             holdLimit: try Interval(from: &r))
+        guard r.version >= CodingVersion.everyRule else { return }
+        smallestSlice = try PartsPerMillion(from: &r)
+        mostOrders = try r.readInt64()
+    }
+}
+
+extension Peg: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        reference.encode(into: &w)
+        w.write(offset)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(reference: try PegReference(from: &r), offset: try r.readInt64())
+    }
+}
+
+extension Instructions: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        timeInForce.encode(into: &w)
+        expiresAt.encode(into: &w)
+        w.write(isPostOnly)
+        minimumFill.encode(into: &w)
+        displayed.encode(into: &w)
+        selfTrade.encode(into: &w)
+        peg.encode(into: &w)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(
+            timeInForce: try TimeInForce(from: &r), expiresAt: try Timestamp?(from: &r), isPostOnly: try r.readBool(),
+            minimumFill: try Lots(from: &r), displayed: try Lots?(from: &r),
+            selfTrade: try SelfTradePrevention(from: &r), peg: try Peg?(from: &r))
+    }
+}
+
+extension DailySchedule.Window: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        w.write(from)
+        w.write(to)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(from: try r.readInt64(), to: try r.readInt64())
+    }
+}
+
+extension DailySchedule: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) { windows.encode(into: &w) }
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) { self.init(windows: try [Window](from: &r)) }
+}
+
+extension FarmOffer: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        price.encode(into: &w)
+        most.encode(into: &w)
+        instructions.encode(into: &w)
+        schedule.encode(into: &w)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(
+            price: try Price(from: &r), most: try Lots?(from: &r), instructions: try Instructions(from: &r),
+            schedule: try DailySchedule?(from: &r))
+    }
+}
+
+extension Farm: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        id.encode(into: &w)
+        owner.encode(into: &w)
+        w.write(name)
+        offer.encode(into: &w)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(
+            id: try FarmID(from: &r), owner: try AccountID(from: &r), name: try r.readString(),
+            offer: try FarmOffer?(from: &r))
+    }
+}
+
+extension ScheduledRules: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        rules.encode(into: &w)
+        effectiveAt.encode(into: &w)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(rules: try MarketRules(from: &r), effectiveAt: try Timestamp(from: &r))
+    }
+}
+
+extension IndexPrice: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        price.encode(into: &w)
+        at.encode(into: &w)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(price: try Price(from: &r), at: try Timestamp(from: &r))
+    }
+}
+
+extension MarketStatus: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        phase.encode(into: &w)
+        scheduled.encode(into: &w)
+        index.encode(into: &w)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(
+            phase: try MarketPhase(from: &r), scheduled: try [ScheduledRules](from: &r),
+            index: try IndexPrice?(from: &r))
+    }
+}
+
+extension Repricing: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        order.encode(into: &w)
+        price.encode(into: &w)
+        w.write(stamp)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        self.init(order: try OrderID(from: &r), price: try Price(from: &r), stamp: try r.readInt64())
     }
 }
 
@@ -186,7 +328,7 @@ extension Rig: BinaryCodable {
         w.write(lastSession)
         measured.encode(into: &w)
         ask.encode(into: &w)
-        delivery.encode(into: &w)
+        farm.encode(into: &w)
     }
 
     public init(from r: inout BinaryReader) throws(BinaryCodingError) {
@@ -194,7 +336,13 @@ extension Rig: BinaryCodable {
             id: try RigID(from: &r), owner: try AccountID(from: &r), user: try r.readString(),
             passwordDigest: try r.readBytes(), fallback: try PoolTargetID(from: &r),
             presence: try RigPresence(from: &r), lastSession: try r.readInt64(), measured: try Hashrate(from: &r),
-            ask: try OrderID?(from: &r), delivery: try DeliveryID?(from: &r))
+            ask: try OrderID?(from: &r))
+        if r.version >= CodingVersion.everyRule {
+            farm = try FarmID?(from: &r)
+        } else {
+            // The running delivery: none in the events that carry a rig.
+            _ = try DeliveryID?(from: &r)
+        }
     }
 }
 
@@ -227,13 +375,14 @@ extension OrderDetails: BinaryCodable {
         case .bid(let bid):
             w.write(UInt8(0))
             bid.targets.encode(into: &w)
-            bid.timeInForce.encode(into: &w)
             bid.budget.encode(into: &w)
             bid.spent.encode(into: &w)
         case .ask(let ask):
             w.write(UInt8(1))
             ask.rig.encode(into: &w)
             ask.most.encode(into: &w)
+            ask.schedule.encode(into: &w)
+            ask.farm.encode(into: &w)
         }
     }
 
@@ -241,9 +390,26 @@ extension OrderDetails: BinaryCodable {
         switch try r.readByte() {
         case 0:
             self = .bid(BidDetails(
-                targets: try [PoolTargetID](from: &r), timeInForce: try TimeInForce(from: &r),
-                budget: try Satoshis?(from: &r), spent: try Satoshis(from: &r)))
-        case 1: self = .ask(AskDetails(rig: try RigID(from: &r), most: try Lots?(from: &r)))
+                targets: try [PoolTargetID](from: &r), budget: try Satoshis?(from: &r), spent: try Satoshis(from: &r)))
+        case 1:
+            self = .ask(AskDetails(
+                rig: try RigID(from: &r), most: try Lots?(from: &r), schedule: try DailySchedule?(from: &r),
+                farm: try FarmID?(from: &r)))
+        case let tag: throw .unknownTag(tag)
+        }
+    }
+
+    /// The first version had a bid's time in force among its details.
+    fileprivate static func first(
+        from r: inout BinaryReader
+    ) throws(BinaryCodingError) -> (details: OrderDetails, timeInForce: TimeInForce) {
+        switch try r.readByte() {
+        case 0:
+            let targets = try [PoolTargetID](from: &r), timeInForce = try TimeInForce(from: &r)
+            let budget = try Satoshis?(from: &r), spent = try Satoshis(from: &r)
+            return (.bid(BidDetails(targets: targets, budget: budget, spent: spent)), timeInForce)
+        case 1:
+            return (.ask(AskDetails(rig: try RigID(from: &r), most: try Lots?(from: &r))), .goodTillCancelled)
         case let tag: throw .unknownTag(tag)
         }
     }
@@ -255,10 +421,12 @@ extension Order: BinaryCodable {
         account.encode(into: &w)
         clientOrderID.encode(into: &w)
         price.encode(into: &w)
+        limit.encode(into: &w)
         lots.encode(into: &w)
         delivering.encode(into: &w)
+        shown.encode(into: &w)
         w.write(stamp)
-        selfTrade.encode(into: &w)
+        instructions.encode(into: &w)
         status.encode(into: &w)
         details.encode(into: &w)
         placedAt.encode(into: &w)
@@ -266,11 +434,27 @@ extension Order: BinaryCodable {
     }
 
     public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        guard r.version >= CodingVersion.everyRule else {
+            try self.init(first: &r)
+            return
+        }
         self.init(
             id: try OrderID(from: &r), account: try AccountID(from: &r), clientOrderID: try String?(from: &r),
-            price: try Price(from: &r), lots: try Lots(from: &r), delivering: try Lots(from: &r),
-            stamp: try r.readInt64(), selfTrade: try SelfTradePrevention(from: &r), status: try OrderStatus(from: &r),
+            price: try Price(from: &r), limit: try Price(from: &r), lots: try Lots(from: &r),
+            delivering: try Lots(from: &r), shown: try Lots(from: &r), stamp: try r.readInt64(),
+            instructions: try Instructions(from: &r), status: try OrderStatus(from: &r),
             details: try OrderDetails(from: &r), placedAt: try Timestamp(from: &r), unsettled: try r.readInt64())
+    }
+
+    private init(first r: inout BinaryReader) throws(BinaryCodingError) {
+        let id = try OrderID(from: &r), account = try AccountID(from: &r), name = try String?(from: &r)
+        let price = try Price(from: &r), lots = try Lots(from: &r), delivering = try Lots(from: &r)
+        let stamp = try r.readInt64(), selfTrade = try SelfTradePrevention(from: &r), status = try OrderStatus(from: &r)
+        let (details, timeInForce) = try OrderDetails.first(from: &r)
+        self.init(
+            id: id, account: account, clientOrderID: name, price: price, lots: lots, delivering: delivering, stamp: stamp,
+            instructions: Instructions(timeInForce: timeInForce, selfTrade: selfTrade), status: status,
+            details: details, placedAt: try Timestamp(from: &r), unsettled: try r.readInt64())
     }
 }
 
@@ -320,8 +504,10 @@ extension Delivery: BinaryCodable {
         lots.encode(into: &w)
         hashrate.encode(into: &w)
         terms.encode(into: &w)
+        w.write(tariff)
         openedAt.encode(into: &w)
         expiresAt.encode(into: &w)
+        w.write(isShortened)
         maxDifficulty.encode(into: &w)
         allowance.encode(into: &w)
         hold.encode(into: &w)
@@ -336,7 +522,9 @@ extension Delivery: BinaryCodable {
             id: try DeliveryID(from: &r), bid: try OrderID(from: &r), ask: try OrderID(from: &r),
             rig: try RigID(from: &r), buyer: try AccountID(from: &r), seller: try AccountID(from: &r),
             lots: try Lots(from: &r), hashrate: try Hashrate(from: &r), terms: try Terms(from: &r),
-            openedAt: try Timestamp(from: &r), expiresAt: try Timestamp(from: &r),
+            tariff: r.version >= CodingVersion.everyRule ? try r.readInt64() : 1, openedAt: try Timestamp(from: &r),
+            expiresAt: try Timestamp(from: &r),
+            isShortened: r.version >= CodingVersion.everyRule ? try r.readBool() : false,
             maxDifficulty: try ShareDifficulty(from: &r), allowance: try Work(from: &r), hold: try Satoshis(from: &r),
             held: try Satoshis(from: &r), settledWork: try Work(from: &r), charged: try Satoshis(from: &r),
             phase: try DeliveryPhase(from: &r))
@@ -381,10 +569,13 @@ extension BillingKey: BinaryCodable {
         bid.encode(into: &w)
         ask.encode(into: &w)
         rig.encode(into: &w)
+        w.write(tariff)
     }
 
     public init(from r: inout BinaryReader) throws(BinaryCodingError) {
-        self.init(bid: try OrderID(from: &r), ask: try OrderID(from: &r), rig: try RigID(from: &r))
+        self.init(
+            bid: try OrderID(from: &r), ask: try OrderID(from: &r), rig: try RigID(from: &r),
+            tariff: r.version >= CodingVersion.everyRule ? try r.readInt64() : 1)
     }
 }
 
@@ -503,6 +694,12 @@ extension Outcome: BinaryCodable {
         case .rejected(let rejection):
             w.write(UInt8(5))
             rejection.encode(into: &w)
+        case .farm(let id):
+            w.write(UInt8(6))
+            id.encode(into: &w)
+        case .cancelled(let count):
+            w.write(UInt8(7))
+            w.write(count)
         }
     }
 
@@ -514,6 +711,8 @@ extension Outcome: BinaryCodable {
         case 3: self = .order(try OrderID(from: &r))
         case 4: self = .entry(try r.readInt64())
         case 5: self = .rejected(try Rejection(from: &r))
+        case 6: self = .farm(try FarmID(from: &r))
+        case 7: self = .cancelled(try r.readInt64())
         case let tag: throw .unknownTag(tag)
         }
     }
@@ -521,7 +720,7 @@ extension Outcome: BinaryCodable {
 
 extension Counters: BinaryCodable {
     public func encode(into w: inout BinaryWriter) {
-        for value in [order, delivery, rig, target, entry, stamp, answer] { w.write(value) }
+        for value in [order, delivery, rig, target, entry, stamp, answer, farm, tariff] { w.write(value) }
     }
 
     public init(from r: inout BinaryReader) throws(BinaryCodingError) {
@@ -533,5 +732,8 @@ extension Counters: BinaryCodable {
         entry = try r.readInt64()
         stamp = try r.readInt64()
         answer = try r.readInt64()
+        guard r.version >= CodingVersion.everyRule else { return }
+        farm = try r.readInt64()
+        tariff = try r.readInt64()
     }
 }

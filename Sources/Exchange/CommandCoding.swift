@@ -1,5 +1,6 @@
 public import BinaryCoding
 internal import Ledger
+internal import OrderBook
 internal import Settlement
 internal import Units
 
@@ -10,16 +11,23 @@ extension PlaceBid: BinaryCodable {
         price.encode(into: &w)
         lots.encode(into: &w)
         targets.encode(into: &w)
-        timeInForce.encode(into: &w)
         budget.encode(into: &w)
-        selfTrade.encode(into: &w)
+        instructions.encode(into: &w)
     }
 
     public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        let account = try AccountID(from: &r), name = try String?(from: &r), price = try Price(from: &r)
+        let lots = try Lots(from: &r), targets = try [PoolTargetID](from: &r)
+        guard r.version >= CodingVersion.everyRule else {
+            let timeInForce = try TimeInForce(from: &r), budget = try Satoshis?(from: &r)
+            self.init(
+                account: account, clientOrderID: name, price: price, lots: lots, targets: targets, budget: budget,
+                instructions: Instructions(timeInForce: timeInForce, selfTrade: try SelfTradePrevention(from: &r)))
+            return
+        }
         self.init(
-            account: try AccountID(from: &r), clientOrderID: try String?(from: &r), price: try Price(from: &r),
-            lots: try Lots(from: &r), targets: try [PoolTargetID](from: &r), timeInForce: try TimeInForce(from: &r),
-            budget: try Satoshis?(from: &r), selfTrade: try SelfTradePrevention(from: &r))
+            account: account, clientOrderID: name, price: price, lots: lots, targets: targets,
+            budget: try Satoshis?(from: &r), instructions: try Instructions(from: &r))
     }
 }
 
@@ -30,13 +38,67 @@ extension PlaceAsk: BinaryCodable {
         price.encode(into: &w)
         rig.encode(into: &w)
         most.encode(into: &w)
-        selfTrade.encode(into: &w)
+        instructions.encode(into: &w)
+        schedule.encode(into: &w)
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        let account = try AccountID(from: &r), name = try String?(from: &r), price = try Price(from: &r)
+        let rig = try RigID(from: &r), most = try Lots?(from: &r)
+        guard r.version >= CodingVersion.everyRule else {
+            self.init(
+                account: account, clientOrderID: name, price: price, rig: rig, most: most,
+                instructions: Instructions(selfTrade: try SelfTradePrevention(from: &r)))
+            return
+        }
+        self.init(
+            account: account, clientOrderID: name, price: price, rig: rig, most: most,
+            instructions: try Instructions(from: &r), schedule: try DailySchedule?(from: &r))
+    }
+}
+
+extension Change: BinaryCodable where Value: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        switch self {
+        case .keep: w.write(UInt8(0))
+        case .clear: w.write(UInt8(1))
+        case .set(let value):
+            w.write(UInt8(2))
+            value.encode(into: &w)
+        }
+    }
+
+    public init(from r: inout BinaryReader) throws(BinaryCodingError) {
+        switch try r.readByte() {
+        case 0: self = .keep
+        case 1: self = .clear
+        case 2: self = .set(try Value(from: &r))
+        case let tag: throw .unknownTag(tag)
+        }
+    }
+}
+
+extension Amendment: BinaryCodable {
+    public func encode(into w: inout BinaryWriter) {
+        price.encode(into: &w)
+        lots.encode(into: &w)
+        most.encode(into: &w)
+        targets.encode(into: &w)
+        budget.encode(into: &w)
+        expiresAt.encode(into: &w)
+        minimumFill.encode(into: &w)
+        displayed.encode(into: &w)
+        schedule.encode(into: &w)
+        offset.encode(into: &w)
     }
 
     public init(from r: inout BinaryReader) throws(BinaryCodingError) {
         self.init(
-            account: try AccountID(from: &r), clientOrderID: try String?(from: &r), price: try Price(from: &r),
-            rig: try RigID(from: &r), most: try Lots?(from: &r), selfTrade: try SelfTradePrevention(from: &r))
+            price: try Price?(from: &r), lots: try Lots?(from: &r), most: try Change<Lots>(from: &r),
+            targets: try [PoolTargetID]?(from: &r), budget: try Change<Satoshis>(from: &r),
+            expiresAt: try Change<Timestamp>(from: &r), minimumFill: try Lots?(from: &r),
+            displayed: try Change<Lots>(from: &r), schedule: try Change<DailySchedule>(from: &r),
+            offset: try Int64?(from: &r))
     }
 }
 
@@ -124,6 +186,47 @@ extension Command: BinaryCodable {
             totals.encode(into: &w)
         case .advance:
             w.write(UInt8(16))
+        case .amendOrder(let order, let account, let amendment):
+            w.write(UInt8(17))
+            order.encode(into: &w)
+            account.encode(into: &w)
+            amendment.encode(into: &w)
+        case .cancelAll(let account, let side):
+            w.write(UInt8(18))
+            account.encode(into: &w)
+            side.encode(into: &w)
+        case .cancelAllAfter(let account, let silence):
+            w.write(UInt8(19))
+            account.encode(into: &w)
+            silence.encode(into: &w)
+        case .setPhase(let phase):
+            w.write(UInt8(20))
+            phase.encode(into: &w)
+        case .scheduleRules(let rules, let effectiveAt):
+            w.write(UInt8(21))
+            rules.encode(into: &w)
+            effectiveAt.encode(into: &w)
+        case .publishIndex(let index):
+            w.write(UInt8(22))
+            index.encode(into: &w)
+        case .createFarm(let owner, let name):
+            w.write(UInt8(23))
+            owner.encode(into: &w)
+            w.write(name)
+        case .assignRig(let rig, let owner, let farm):
+            w.write(UInt8(24))
+            rig.encode(into: &w)
+            owner.encode(into: &w)
+            farm.encode(into: &w)
+        case .offerFarm(let farm, let owner, let offer):
+            w.write(UInt8(25))
+            farm.encode(into: &w)
+            owner.encode(into: &w)
+            offer.encode(into: &w)
+        case .withdrawFarm(let farm, let owner):
+            w.write(UInt8(26))
+            farm.encode(into: &w)
+            owner.encode(into: &w)
         }
     }
 
@@ -157,6 +260,20 @@ extension Command: BinaryCodable {
         case 15:
             self = .settle(run: try r.readInt64(), chunk: try r.readInt64(), try [DeliveryTotal](from: &r))
         case 16: self = .advance
+        case 17:
+            self = .amendOrder(
+                try OrderID(from: &r), by: try AccountID?(from: &r), try Amendment(from: &r))
+        case 18: self = .cancelAll(try AccountID(from: &r), try Side?(from: &r))
+        case 19: self = .cancelAllAfter(try AccountID(from: &r), try Interval?(from: &r))
+        case 20: self = .setPhase(try MarketPhase(from: &r))
+        case 21: self = .scheduleRules(try MarketRules(from: &r), effectiveAt: try Timestamp(from: &r))
+        case 22: self = .publishIndex(try IndexPrice(from: &r))
+        case 23: self = .createFarm(owner: try AccountID(from: &r), name: try r.readString())
+        case 24:
+            self = .assignRig(try RigID(from: &r), owner: try AccountID(from: &r), try FarmID?(from: &r))
+        case 25:
+            self = .offerFarm(try FarmID(from: &r), owner: try AccountID(from: &r), try FarmOffer(from: &r))
+        case 26: self = .withdrawFarm(try FarmID(from: &r), owner: try AccountID?(from: &r))
         case let tag: throw .unknownTag(tag)
         }
     }
@@ -258,6 +375,39 @@ extension Event: BinaryCodable {
             w.write(UInt8(19))
             key.encode(into: &w)
             answer.encode(into: &w)
+        case .orderAmended(let order):
+            w.write(UInt8(20))
+            order.encode(into: &w)
+        case .ordersRepriced(let repricings):
+            w.write(UInt8(21))
+            repricings.encode(into: &w)
+        case .phaseChanged(let phase):
+            w.write(UInt8(22))
+            phase.encode(into: &w)
+        case .rulesScheduled(let scheduled):
+            w.write(UInt8(23))
+            scheduled.encode(into: &w)
+        case .rulesChanged(let scheduled):
+            w.write(UInt8(24))
+            scheduled.encode(into: &w)
+        case .indexPublished(let index):
+            w.write(UInt8(25))
+            index.encode(into: &w)
+        case .farmCreated(let farm):
+            w.write(UInt8(26))
+            farm.encode(into: &w)
+        case .rigAssigned(let rig, let farm):
+            w.write(UInt8(27))
+            rig.encode(into: &w)
+            farm.encode(into: &w)
+        case .farmOffered(let farm, let offer):
+            w.write(UInt8(28))
+            farm.encode(into: &w)
+            offer.encode(into: &w)
+        case .silenceSet(let account, let deadline):
+            w.write(UInt8(29))
+            account.encode(into: &w)
+            deadline.encode(into: &w)
         }
     }
 
@@ -287,6 +437,16 @@ extension Event: BinaryCodable {
         case 17: self = .lineSettled(try SettlementLine(from: &r))
         case 18: self = .deliveryClosed(try DeliveryID(from: &r))
         case 19: self = .answerRecorded(try AnswerKey(from: &r), try RecordedAnswer(from: &r))
+        case 20: self = .orderAmended(try Order(from: &r))
+        case 21: self = .ordersRepriced(try [Repricing](from: &r))
+        case 22: self = .phaseChanged(try MarketPhase(from: &r))
+        case 23: self = .rulesScheduled(try ScheduledRules(from: &r))
+        case 24: self = .rulesChanged(try ScheduledRules(from: &r))
+        case 25: self = .indexPublished(try IndexPrice(from: &r))
+        case 26: self = .farmCreated(try Farm(from: &r))
+        case 27: self = .rigAssigned(try RigID(from: &r), try FarmID?(from: &r))
+        case 28: self = .farmOffered(try FarmID(from: &r), try FarmOffer?(from: &r))
+        case 29: self = .silenceSet(try AccountID(from: &r), try Timestamp?(from: &r))
         case let tag: throw .unknownTag(tag)
         }
     }

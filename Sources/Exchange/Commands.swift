@@ -1,3 +1,4 @@
+public import OrderBook
 public import Units
 
 /// A command with the key that makes it safe to repeat.
@@ -49,55 +50,73 @@ public enum Command: Hashable, Sendable {
     case edgeStarted(EdgeID)
     /// Cumulative billable work of some deliveries, at most 1,000.
     case settle(run: Int64, chunk: Int64, [DeliveryTotal])
-    /// Lets time pass: terms, absences and holds that are due.
+    /// Lets time pass: terms, absences, expiries, schedules, new prices of pegged orders, and holds that are due.
     case advance
+    /// `by` is nil for the market's staff.
+    case amendOrder(OrderID, by: AccountID?, Amendment)
+    /// Cancels all live orders of an account, or those of one side.
+    case cancelAll(AccountID, Side?)
+    /// Cancels all orders of an account unless this is sent again in time; nil disarms it.
+    case cancelAllAfter(AccountID, Interval?)
+    case setPhase(MarketPhase)
+    /// Rules from a later time on; what prices and lots mean must stay. Replaces what was planned for that time.
+    case scheduleRules(MarketRules, effectiveAt: Timestamp)
+    case publishIndex(IndexPrice)
+    case createFarm(owner: AccountID, name: String)
+    /// Puts a rig into a farm of its owner, or takes it out of any.
+    case assignRig(RigID, owner: AccountID, FarmID?)
+    /// Asks for each rig of the farm that has no ask of its own; offered again, changes those asks.
+    case offerFarm(FarmID, owner: AccountID, FarmOffer)
+    /// Cancels the farm's offer and its rigs' asks that came from it.
+    case withdrawFarm(FarmID, owner: AccountID?)
 }
 
 public struct PlaceBid: Hashable, Sendable {
     public var account: AccountID
     public var clientOrderID: String?
+    /// The fixed price, or the cap of a pegged one.
     public var price: Price
     public var lots: Lots
     public var targets: [PoolTargetID]
-    public var timeInForce: TimeInForce
     public var budget: Satoshis?
-    public var selfTrade: SelfTradePrevention
+    public var instructions: Instructions
 
     public init(
         account: AccountID, clientOrderID: String? = nil, price: Price, lots: Lots, targets: [PoolTargetID],
-        timeInForce: TimeInForce = .goodTillCancelled, budget: Satoshis? = nil,
-        selfTrade: SelfTradePrevention = .cancelIncoming
+        budget: Satoshis? = nil, instructions: Instructions = Instructions()
     ) {
         self.account = account
         self.clientOrderID = clientOrderID
         self.price = price
         self.lots = lots
         self.targets = targets
-        self.timeInForce = timeInForce
         self.budget = budget
-        self.selfTrade = selfTrade
+        self.instructions = instructions
     }
 }
 
 public struct PlaceAsk: Hashable, Sendable {
     public var account: AccountID
     public var clientOrderID: String?
+    /// The reserve, or the floor of a pegged price.
     public var price: Price
     public var rig: RigID
     /// The most lots to sell; nil: all that the rig measures.
     public var most: Lots?
-    public var selfTrade: SelfTradePrevention
+    public var instructions: Instructions
+    public var schedule: DailySchedule?
 
     public init(
         account: AccountID, clientOrderID: String? = nil, price: Price, rig: RigID, most: Lots? = nil,
-        selfTrade: SelfTradePrevention = .cancelIncoming
+        instructions: Instructions = Instructions(), schedule: DailySchedule? = nil
     ) {
         self.account = account
         self.clientOrderID = clientOrderID
         self.price = price
         self.rig = rig
         self.most = most
-        self.selfTrade = selfTrade
+        self.instructions = instructions
+        self.schedule = schedule
     }
 }
 
@@ -124,6 +143,9 @@ public enum Outcome: Hashable, Sendable {
     case order(OrderID)
     /// A ledger entry, by its number.
     case entry(Int64)
+    case farm(FarmID)
+    /// So many orders were cancelled.
+    case cancelled(Int64)
     case rejected(Rejection)
 }
 
@@ -156,6 +178,24 @@ public enum Rejection: UInt8, Error, Hashable, Sendable, CaseIterable {
     case idempotencyKeyReused = 25
     case tooManyTotals = 26
     case passwordInvalid = 27
+    case marketCancelOnly = 28
+    case marketHalted = 29
+    case wouldMatch = 30
+    case cannotFillWhole = 31
+    case minimumFillOutOfRange = 32
+    case displayedOutOfRange = 33
+    case expiryOutOfRange = 34
+    case instructionsContradict = 35
+    case offsetOutOfRange = 36
+    case lotsBelowDelivering = 37
+    case tooManyOrders = 38
+    case scheduleInvalid = 39
+    case farmUnknown = 40
+    case farmNotOffered = 41
+    case silenceOutOfRange = 42
+    case effectiveTimeOutOfRange = 43
+    case nothingToAmend = 44
+    case amendmentNotApplicable = 45
 
     /// Stable code for people and programs.
     public var code: String { "\(self)" }
@@ -190,6 +230,28 @@ public enum Rejection: UInt8, Error, Hashable, Sendable, CaseIterable {
         case .idempotencyKeyReused: "This idempotency key was used with another request."
         case .tooManyTotals: "A settlement chunk has at most 1,000 totals."
         case .passwordInvalid: "A password digest has 32 bytes."
+        case .marketCancelOnly: "The market only takes cancellations and reductions at the moment."
+        case .marketHalted: "The market is halted; orders cannot be changed at the moment."
+        case .wouldMatch: "The order is post-only and would match at once; nothing was placed."
+        case .cannotFillWhole: "The order cannot be filled as a whole now; nothing was placed."
+        case .minimumFillOutOfRange: "The minimum fill must be at least 1 lot and at most the order's lots."
+        case .displayedOutOfRange: "The displayed lots must be at least the minimum fill and at most the order's lots."
+        case .expiryOutOfRange: "The expiry must be at least the shortest term and at most ten years from now."
+        case .instructionsContradict:
+            """
+            Instructions exclude each other: good-till-date needs an expiry and others have none; immediate orders are not \
+            post-only, not iceberg and not pegged; asks with a schedule or of a farm are not immediate.
+            """
+        case .offsetOutOfRange: "The offset of a pegged price is too large."
+        case .lotsBelowDelivering: "The order delivers more lots than that; cancel it, or wait for deliveries to end."
+        case .tooManyOrders: "The account has as many live orders as the market allows."
+        case .scheduleInvalid: "A daily schedule has 1 to 8 windows of minutes 0 to 1440, none of them empty."
+        case .farmUnknown: "The account has no such farm."
+        case .farmNotOffered: "The farm is not offered."
+        case .silenceOutOfRange: "The time until all orders are cancelled must be 1 second to 1 day."
+        case .effectiveTimeOutOfRange: "Rules take effect in the future, within ten years, and at most 16 times are planned."
+        case .nothingToAmend: "The amendment changes nothing."
+        case .amendmentNotApplicable: "The amendment names a field that this order does not have."
         }
     }
 }

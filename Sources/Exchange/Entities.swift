@@ -77,13 +77,13 @@ public struct Rig: Hashable, Sendable {
     public var measured: Hashrate
     /// The rig's live ask.
     public var ask: OrderID?
-    /// The running delivery.
-    public var delivery: DeliveryID?
+    /// The group of rigs it belongs to.
+    public var farm: FarmID?
 
     public init(
         id: RigID, owner: AccountID, user: String, passwordDigest: [UInt8], fallback: PoolTargetID,
         presence: RigPresence = .offline(since: Timestamp(microseconds: 0)), lastSession: Int64 = 0,
-        measured: Hashrate = Hashrate(hashesPerSecond: 0), ask: OrderID? = nil, delivery: DeliveryID? = nil
+        measured: Hashrate = Hashrate(hashesPerSecond: 0), ask: OrderID? = nil, farm: FarmID? = nil
     ) {
         self.id = id
         self.owner = owner
@@ -94,7 +94,7 @@ public struct Rig: Hashable, Sendable {
         self.lastSession = lastSession
         self.measured = measured
         self.ask = ask
-        self.delivery = delivery
+        self.farm = farm
     }
 
     public var isOnline: Bool {
@@ -115,6 +115,10 @@ public enum SuspensionReason: UInt8, Sendable, CaseIterable {
     case insufficientFunds = 3
     /// None of the bid's pools works; one must verify.
     case poolsUnusable = 4
+    /// It is not for sale at this time of day.
+    case outsideSchedule = 5
+    /// The price that a pegged order follows is not there: nobody bids or asks at a fixed price, or there is no index.
+    case noReference = 6
 }
 
 /// Why an order ended.
@@ -126,6 +130,12 @@ public enum CloseReason: UInt8, Sendable, CaseIterable {
     case budgetSpent = 3
     /// It met an order of its own account.
     case selfTrade = 4
+    /// Its date has come.
+    case expired = 5
+    /// Its account was silent for longer than it had agreed to (``Command/cancelAllAfter(_:_:)``).
+    case silence = 6
+    /// Its rig left the farm that it was offered with.
+    case leftFarm = 7
 }
 
 /// Where an order is in its life.
@@ -141,29 +151,68 @@ public enum OrderStatus: Hashable, Sendable {
 public struct BidDetails: Hashable, Sendable {
     /// The buyer's pools, first choice first; 1 to 8.
     public var targets: [PoolTargetID]
-    public var timeInForce: TimeInForce
     /// The most that the bid may cost, fees included; nil: what the account has.
     public var budget: Satoshis?
     /// Charged so far, fees included.
     public var spent: Satoshis
 
-    public init(targets: [PoolTargetID], timeInForce: TimeInForce, budget: Satoshis?, spent: Satoshis = .zero) {
+    public init(targets: [PoolTargetID], budget: Satoshis?, spent: Satoshis = .zero) {
         self.targets = targets
-        self.timeInForce = timeInForce
         self.budget = budget
         self.spent = spent
     }
 }
 
-/// The ask's side of an order: one whole rig.
+/// The ask's side of an order: one rig.
 public struct AskDetails: Hashable, Sendable {
     public var rig: RigID
     /// The most lots to sell; nil: all that the rig measures.
     public var most: Lots?
+    /// nil: at all times.
+    public var schedule: DailySchedule?
+    /// The farm whose offer it belongs to.
+    public var farm: FarmID?
 
-    public init(rig: RigID, most: Lots?) {
+    public init(rig: RigID, most: Lots?, schedule: DailySchedule? = nil, farm: FarmID? = nil) {
         self.rig = rig
         self.most = most
+        self.schedule = schedule
+        self.farm = farm
+    }
+}
+
+/// What a farm's owner asks for each of its rigs.
+public struct FarmOffer: Hashable, Sendable {
+    /// The reserve, or the floor of a pegged price.
+    public var price: Price
+    /// The most lots to sell of each rig; nil: all that it measures.
+    public var most: Lots?
+    public var instructions: Instructions
+    public var schedule: DailySchedule?
+
+    public init(
+        price: Price, most: Lots? = nil, instructions: Instructions = Instructions(), schedule: DailySchedule? = nil
+    ) {
+        self.price = price
+        self.most = most
+        self.instructions = instructions
+        self.schedule = schedule
+    }
+}
+
+/// A seller's group of rigs.
+public struct Farm: Hashable, Sendable {
+    public var id: FarmID
+    public var owner: AccountID
+    public var name: String
+    /// Stands for one ask on each of its rigs, also of those that join later; nil while it is not offered as a whole.
+    public var offer: FarmOffer?
+
+    public init(id: FarmID, owner: AccountID, name: String, offer: FarmOffer? = nil) {
+        self.id = id
+        self.owner = owner
+        self.name = name
+        self.offer = offer
     }
 }
 
@@ -179,14 +228,19 @@ public struct Order: Hashable, Sendable {
     public var id: OrderID
     public var account: AccountID
     public var clientOrderID: String?
+    /// What it bids or asks now: the limit, or a pegged order's present price.
     public var price: Price
+    /// The price it was given: of a pegged bid the cap, of a pegged ask the floor.
+    public var limit: Price
     /// A bid's size; what an ask offers now (0 while its rig is unmeasured).
     public var lots: Lots
     /// Lots in running deliveries.
     public var delivering: Lots
+    /// Of an iceberg's open lots, those that are displayed; of other orders 0 (all are).
+    public var shown: Lots
     /// Time priority, lower first.
     public var stamp: Int64
-    public var selfTrade: SelfTradePrevention
+    public var instructions: Instructions
     public var status: OrderStatus
     public var details: OrderDetails
     public var placedAt: Timestamp
@@ -194,18 +248,20 @@ public struct Order: Hashable, Sendable {
     public var unsettled: Int64
 
     public init(
-        id: OrderID, account: AccountID, clientOrderID: String?, price: Price, lots: Lots, delivering: Lots = .zero,
-        stamp: Int64, selfTrade: SelfTradePrevention, status: OrderStatus, details: OrderDetails,
-        placedAt: Timestamp, unsettled: Int64 = 0
+        id: OrderID, account: AccountID, clientOrderID: String? = nil, price: Price, limit: Price? = nil, lots: Lots,
+        delivering: Lots = .zero, shown: Lots = .zero, stamp: Int64, instructions: Instructions = Instructions(),
+        status: OrderStatus = .active, details: OrderDetails, placedAt: Timestamp, unsettled: Int64 = 0
     ) {
         self.id = id
         self.account = account
         self.clientOrderID = clientOrderID
         self.price = price
+        self.limit = limit ?? price
         self.lots = lots
         self.delivering = delivering
+        self.shown = shown
         self.stamp = stamp
-        self.selfTrade = selfTrade
+        self.instructions = instructions
         self.status = status
         self.details = details
         self.placedAt = placedAt
@@ -257,6 +313,10 @@ public enum EndCause: UInt8, Sendable, CaseIterable {
     case rigAway = 4
     case underDelivery = 5
     case poolsUnusable = 6
+    /// What the buyer could set aside is used up.
+    case fundsSpent = 7
+    /// The ask's daily schedule closed.
+    case askPaused = 8
 }
 
 /// Where a delivery is in its life.
@@ -278,9 +338,13 @@ public struct Delivery: Hashable, Sendable {
     /// Sold hashrate.
     public var hashrate: Hashrate
     public var terms: Terms
+    /// Number of the market's fees at the fill.
+    public var tariff: Int64
     public var openedAt: Timestamp
     /// End of the term, or earlier for want of funds.
     public var expiresAt: Timestamp
+    /// The buyer's funds allowed less time than the orders.
+    public var isShortened: Bool
     /// The highest difficulty that may be assigned with its jobs.
     public var maxDifficulty: ShareDifficulty
     /// Work billed above sold hashrate x time x 1.05 at most: 20 shares of the highest difficulty.
@@ -297,8 +361,8 @@ public struct Delivery: Hashable, Sendable {
 
     public init(
         id: DeliveryID, bid: OrderID, ask: OrderID, rig: RigID, buyer: AccountID, seller: AccountID, lots: Lots,
-        hashrate: Hashrate, terms: Terms, openedAt: Timestamp, expiresAt: Timestamp, maxDifficulty: ShareDifficulty,
-        allowance: Work, hold: Satoshis, held: Satoshis, settledWork: Work = .zero, charged: Satoshis = .zero,
+        hashrate: Hashrate, terms: Terms, tariff: Int64 = 1, openedAt: Timestamp, expiresAt: Timestamp, isShortened: Bool = false,
+        maxDifficulty: ShareDifficulty, allowance: Work, hold: Satoshis, held: Satoshis, settledWork: Work = .zero, charged: Satoshis = .zero,
         phase: DeliveryPhase = .running
     ) {
         self.id = id
@@ -310,8 +374,10 @@ public struct Delivery: Hashable, Sendable {
         self.lots = lots
         self.hashrate = hashrate
         self.terms = terms
+        self.tariff = tariff
         self.openedAt = openedAt
         self.expiresAt = expiresAt
+        self.isShortened = isShortened
         self.maxDifficulty = maxDifficulty
         self.allowance = allowance
         self.hold = hold
@@ -337,22 +403,27 @@ public struct Delivery: Hashable, Sendable {
     public var maxWork: Work { Tariff.workCap(hashrate, elapsed: expiresAt - openedAt, allowance: allowance) }
 }
 
-/// Names the cumulative totals that billing rounds on.
+/// Names the cumulative totals that billing rounds on: a bid, an ask and a rig under one tariff.
 public struct BillingKey: Hashable, Comparable, Sendable {
     public var bid: OrderID
     public var ask: OrderID
     public var rig: RigID
+    /// When fees change, deliveries of later fills have totals of their own.
+    public var tariff: Int64
 
-    public init(bid: OrderID, ask: OrderID, rig: RigID) {
+    public init(bid: OrderID, ask: OrderID, rig: RigID, tariff: Int64 = 1) {
         self.bid = bid
         self.ask = ask
         self.rig = rig
+        self.tariff = tariff
     }
 
-    public static func < (a: BillingKey, b: BillingKey) -> Bool { (a.bid, a.ask, a.rig) < (b.bid, b.ask, b.rig) }
+    public static func < (a: BillingKey, b: BillingKey) -> Bool {
+        (a.bid, a.ask, a.rig, a.tariff) < (b.bid, b.ask, b.rig, b.tariff)
+    }
 }
 
-/// Cumulative totals of one (bid, ask, rig), with the fees that its first fill fixed.
+/// Cumulative totals of one ``BillingKey``, with its fees.
 public struct Billing: Hashable, Sendable {
     public var totals: BillingTotals
     public var sellerFee: PartsPerMillion
@@ -420,6 +491,57 @@ public struct Counters: Hashable, Sendable {
     public var entry: Int64 = 1
     public var stamp: Int64 = 1
     public var answer: Int64 = 1
+    public var farm: Int64 = 1
+    /// The present fees' number.
+    public var tariff: Int64 = 1
 
     public init() {}
+}
+
+/// What the market lets people do.
+public enum MarketPhase: UInt8, Sendable, CaseIterable {
+    case open = 1
+    /// Orders can be cancelled and made smaller; nothing is matched. Running deliveries go on to their ends.
+    case cancelOnly = 2
+    /// Orders cannot be touched. Running deliveries go on to their ends.
+    case halted = 3
+}
+
+/// Rules that take effect later.
+public struct ScheduledRules: Hashable, Sendable {
+    public var rules: MarketRules
+    public var effectiveAt: Timestamp
+
+    public init(rules: MarketRules, effectiveAt: Timestamp) {
+        self.rules = rules
+        self.effectiveAt = effectiveAt
+    }
+}
+
+/// A published index price.
+public struct IndexPrice: Hashable, Sendable {
+    public var price: Price
+    /// The end of the time it was made from.
+    public var at: Timestamp
+
+    public init(price: Price, at: Timestamp) {
+        self.price = price
+        self.at = at
+    }
+}
+
+/// Where the market as a whole stands.
+public struct MarketStatus: Hashable, Sendable {
+    public var phase: MarketPhase
+    /// By time; at most ``mostScheduled``.
+    public var scheduled: [ScheduledRules]
+    public var index: IndexPrice?
+
+    public init(phase: MarketPhase = .open, scheduled: [ScheduledRules] = [], index: IndexPrice? = nil) {
+        self.phase = phase
+        self.scheduled = scheduled
+        self.index = index
+    }
+
+    static let mostScheduled = 16
 }

@@ -27,6 +27,33 @@ public enum Event: Hashable, Sendable {
     /// Settled to the end; nothing of the hold is left.
     case deliveryClosed(DeliveryID)
     case answerRecorded(AnswerKey, RecordedAnswer)
+    /// The order as it is now.
+    case orderAmended(Order)
+    /// Pegged orders' new prices, by order.
+    case ordersRepriced([Repricing])
+    case phaseChanged(MarketPhase)
+    case rulesScheduled(ScheduledRules)
+    /// Planned rules took effect.
+    case rulesChanged(ScheduledRules)
+    case indexPublished(IndexPrice)
+    case farmCreated(Farm)
+    case rigAssigned(RigID, FarmID?)
+    case farmOffered(FarmID, FarmOffer?)
+    /// When an account's orders are cancelled unless it is heard of; nil: never.
+    case silenceSet(AccountID, Timestamp?)
+}
+
+/// A pegged order's new price and place.
+public struct Repricing: Hashable, Sendable {
+    public var order: OrderID
+    public var price: Price
+    public var stamp: Int64
+
+    public init(order: OrderID, price: Price, stamp: Int64) {
+        self.order = order
+        self.price = price
+        self.stamp = stamp
+    }
 }
 
 /// An interval's billable work of a delivery, priced.

@@ -55,9 +55,7 @@ extension Exchange {
         if case .verified = status {
             var returned = Returned()
             for order in state.bids(of: target.owner) where order.bid?.targets.contains(id) == true {
-                if order.status == .suspended(.poolsUnusable) {
-                    emit(.orderResumed(order.id, stamp: nextStamp()))
-                }
+                if order.status == .suspended(.poolsUnusable) { revive(order.id) }
                 if let order = state.orders[order.id], order.open > .zero { returned.add(order) }
             }
             match(returned)

@@ -1,3 +1,4 @@
+internal import DequeModule
 internal import Ledger
 internal import OrderBook
 internal import Settlement
@@ -5,76 +6,124 @@ public import Units
 
 /// Why a bid and an ask whose prices cross do not trade.
 public enum PassedOver: String, Hashable, Sendable, CaseIterable {
-    /// The rig is larger than what the bid still wants; rigs are sold whole.
+    /// The rig, or the part of it that is sold at least, is larger than what the bid still wants.
     case rigTooLarge
+    /// What the ask still offers is less than the bid's minimum fill.
+    case belowMinimumFill
     /// Every verified pool of the bid gives an extranonce2 that the rig's does not fold into.
     case extranonceTooSmall
     /// No verified pool of the bid allows all version bits that the rig rolls.
     case versionMaskTooNarrow
     /// None of the bid's pools is verified.
     case noVerifiedPool
+    /// The rig is not connected.
+    case rigOffline
+    /// One of the orders, or the ask's daily schedule, ends before the shortest term.
+    case endsTooSoon
+    /// The bid cannot pay for the least that could be sold to it for the shortest term.
+    case unaffordable
 }
 
 /// Matching by price, then time.
 extension Exchange {
-    /// Matches orders whose lots came back: the best bid first, with the best ask.
+    /// What became of two orders that met.
+    private enum Meeting {
+        /// They do not suit each other; both stay.
+        case passed
+        /// Something changed: a fill, or an order was closed or suspended.
+        case changed
+        /// A fill that took all that the bid can pay for.
+        case exhausted
+    }
+
+    /// Matches orders whose lots came back or whose terms changed: the best bid first, with the best ask.
     ///
     /// Bids that rested beside them take part: a returned ask goes to the best of all bids, not of the returned ones.
     mutating func match(_ returned: Returned) {
-        let asks = returned.asks.compactMap { state.book[$0] }.sorted(by: OrderBook.Entry.tradesBefore)
+        guard state.status.phase == .open, !returned.isEmpty else { return }
+        var asks = Deque(returned.asks.compactMap { state.book[$0] }.sorted(by: OrderBook.Entry.tradesBefore))
         var bids = returned.bids
-        var start = 0
         var cursor = state.book.first(on: .bid)
         while let here = cursor {
-            while start < asks.count, state.book[asks[start].id] == nil { start += 1 }
-            let entry = state.book[here]
-            guard start < asks.count, entry.price >= asks[start].price else { break }
-            cursor = state.book.next(after: here)
-            if bids.remove(entry.id) != nil {
-                match(bid: entry.id)
+            let bid = state.book[here]
+            while let gone = asks.first, state.book[gone.id] == nil { asks.removeFirst() }
+            guard let best = asks.first, bid.price >= best.price else { break }
+            let following = state.book.next(after: here)
+            if bids.remove(bid.id) != nil {
+                match(bid.id)
             } else {
-                for ask in asks[start...] where state.book[entry.id] != nil { meet(entry.id, ask.id) }
+                let isLastOfLevel = following.map { state.book[$0].price != bid.price } ?? true
+                meet(bid, &asks, isLastOfLevel: isLastOfLevel)
+            }
+            cursor = following
+        }
+        for bid in bids.compactMap({ state.book[$0] }).sorted(by: OrderBook.Entry.tradesBefore) { match(bid.id) }
+    }
+
+    /// A resting bid meets returned asks, best first.
+    private mutating func meet(_ bid: OrderBook.Entry, _ asks: inout Deque<OrderBook.Entry>, isLastOfLevel: Bool) {
+        var place = 0
+        while place < asks.count, let now = state.book[bid.id] {
+            // An iceberg's next part comes after the others of its price.
+            guard now.stamp == bid.stamp || isLastOfLevel else { return }
+            guard let ask = state.book[asks[place].id] else {
+                asks.remove(at: place)
+                continue
+            }
+            guard ask.price <= now.price else { return }
+            let (maker, arriving) = now.stamp < ask.stamp ? (now, ask) : (ask, now)
+            guard let lots = OrderBook.Taker(arriving).fill(with: maker) else {
+                place += 1
+                continue
+            }
+            switch meet(bid: now.id, ask: ask.id, lots) {
+            case .passed: place += 1
+            case .exhausted: return
+            case .changed:
+                guard let left = state.book[ask.id], left.stamp != ask.stamp else { continue }
+                asks.remove(at: place)
+                asks.insert(left, at: asks.firstIndex { OrderBook.Entry.tradesBefore(left, $0) } ?? asks.count)
             }
         }
-        for bid in bids.compactMap({ state.book[$0] }).sorted(by: OrderBook.Entry.tradesBefore) { match(bid: bid.id) }
     }
 
-    mutating func match(bid id: OrderID) {
-        var cursor = state.book.first(on: .ask)
-        while let here = cursor, let bid = state.book[id] {
-            let ask = state.book[here]
-            guard ask.price <= bid.price else { return }
-            cursor = state.book.next(after: here)
-            meet(id, ask.id)
+    /// Matches an order with the other side of the book.
+    mutating func match(_ id: OrderID) {
+        guard state.status.phase == .open, let entry = state.book[id] else { return }
+        var taker = OrderBook.Taker(entry)
+        while let found = state.book.next(for: &taker) {
+            let (bid, ask) = entry.side == .bid ? (id, found.maker) : (found.maker, id)
+            switch meet(bid: bid, ask: ask, found.lots) {
+            case .passed: state.book.skip(found, &taker)
+            case .changed: break
+            case .exhausted:
+                if entry.side == .bid { return }
+                if state.book[found.maker] != nil { state.book.skip(found, &taker) }
+            }
+            guard let left = state.book[id] else { return }
+            taker.lots = left.lots
         }
     }
 
-    mutating func match(ask id: OrderID) {
-        var cursor = state.book.first(on: .bid)
-        while let here = cursor, let ask = state.book[id] {
-            let bid = state.book[here]
-            guard bid.price >= ask.price else { return }
-            cursor = state.book.next(after: here)
-            meet(bid.id, id)
-        }
-    }
-
-    private mutating func meet(_ bidID: OrderID, _ askID: OrderID) {
-        guard let bid = state.orders[bidID], let ask = state.orders[askID], bid.open > .zero, ask.open > .zero,
-            bid.price >= ask.price, let details = ask.ask, let rig = state.rigs[details.rig], let rules = state.rules
-        else { return }
-        guard state.passedOver(bid, ask, rig) == nil else { return }
+    /// Fills two orders with each other if they suit.
+    ///
+    /// - Parameter lots: the most, and allowed by both minimum fills
+    private mutating func meet(bid bidID: OrderID, ask askID: OrderID, _ lots: Lots) -> Meeting {
+        guard let bid = state.orders[bidID], let ask = state.orders[askID], let details = ask.ask,
+            let rig = state.rigs[details.rig], let rules = state.rules, bid.price >= ask.price
+        else { return .passed }
+        guard state.unsuited(bid, ask, rig, at: time) == nil else { return .passed }
         guard bid.account != ask.account else {
             preventSelfTrade(bid, ask)
-            return
+            return .changed
         }
-        fill(bid, ask, rig, rules)
+        return fill(bid, ask, rig, lots, rules)
     }
 
     /// The mode is the incoming order's: the one with the later stamp.
     private mutating func preventSelfTrade(_ bid: Order, _ ask: Order) {
         let (arriving, resting) = bid.stamp > ask.stamp ? (bid, ask) : (ask, bid)
-        switch arriving.selfTrade {
+        switch arriving.instructions.selfTrade {
         case .cancelIncoming: closeOpenPart(arriving)
         case .cancelResting: closeOpenPart(resting)
         case .cancelBoth:
@@ -86,20 +135,56 @@ extension Exchange {
     /// Closes an order; what it has running goes on to its end.
     private mutating func closeOpenPart(_ order: Order) { emit(.orderClosed(order.id, .selfTrade)) }
 
+    // MARK: - Before placing
+
+    /// Whether an order would trade, or meet an order of its own account, if it were in the book.
+    func wouldMatch(_ order: Order) -> Bool {
+        guard order.open > .zero else { return false }
+        var taker = OrderBook.Taker(state.bookEntry(of: order))
+        while let found = state.book.next(for: &taker) {
+            if suits(order, found) { return true }
+            state.book.skip(found, &taker)
+        }
+        return false
+    }
+
+    /// Whether all of an order could be filled now, for whole terms.
+    func canFillWhole(_ order: Order, _ rules: MarketRules) -> Bool {
+        guard order.open > .zero else { return false }
+        var holds: [OrderID: Satoshis] = [:]
+        var spent: [AccountID: Satoshis] = [:]
+        return state.book.canFill(OrderBook.Taker(state.bookEntry(of: order))) { found in
+            guard suits(order, found) else { return false }
+            guard !found.isSelfTrade else { return true }
+            guard let maker = state.orders[found.maker] else { return false }
+            let (bid, ask) = order.side == .bid ? (order, maker) : (maker, order)
+            guard let term = state.longestTerm(bid, ask, at: time),
+                let hold = Offer(rules, at: maker.price, found.lots).hold(for: term)
+            else { return false }
+            let bidTotal = (holds[bid.id] ?? .zero) + hold, accountTotal = (spent[bid.account] ?? .zero) + hold
+            guard affords(bid, hold: bidTotal), accountTotal <= state.balance(.available(bid.account)) else { return false }
+            (holds[bid.id], spent[bid.account]) = (bidTotal, accountTotal)
+            return true
+        }
+    }
+
+    private func suits(_ order: Order, _ found: OrderBook.Match) -> Bool {
+        guard let maker = state.orders[found.maker] else { return false }
+        let (bid, ask) = order.side == .bid ? (order, maker) : (maker, order)
+        guard let details = ask.ask, let rig = state.rigs[details.rig] else { return false }
+        return state.unsuited(bid, ask, rig, at: time) == nil
+    }
+
     // MARK: - Fill
 
-    private mutating func fill(_ bid: Order, _ ask: Order, _ rig: Rig, _ rules: MarketRules) {
-        let lots = ask.open
+    private mutating func fill(_ bid: Order, _ ask: Order, _ rig: Rig, _ most: Lots, _ rules: MarketRules) -> Meeting {
         let price = bid.stamp < ask.stamp ? bid.price : ask.price
-        let terms = rules.terms(at: price)
-        let hashrate = rules.hashrate(lots)
-        let difficulty = rules.highestDifficulty(hashrate)
-        let allowance = Work(units: difficulty.units * 20)
-        guard let (term, hold) = affordableTerm(of: bid, hashrate, terms, allowance, rules) else {
+        guard let longest = state.longestTerm(bid, ask, at: time) else { return .passed }
+        guard let (offer, term, hold) = affordable(bid, ask, most, price, longest, rules) else {
             // A smaller rig may still be paid for; a bid that can pay for none waits outside the book.
-            guard !affords(bid, hold: leastHold(of: bid, rules)) else { return }
+            guard !affords(bid, hold: leastHold(of: bid, rules)) else { return .passed }
             emit(.orderSuspended(bid.id, .insufficientFunds))
-            return
+            return .changed
         }
         let id = DeliveryID(state.counters.delivery)
         if hold > .zero {
@@ -108,31 +193,47 @@ extension Exchange {
             ])
         }
         emit(.deliveryOpened(Delivery(
-            id: id, bid: bid.id, ask: ask.id, rig: rig.id, buyer: bid.account, seller: ask.account, lots: lots,
-            hashrate: hashrate, terms: terms, openedAt: time, expiresAt: time + term, maxDifficulty: difficulty,
-            allowance: allowance, hold: hold, held: hold)))
+            id: id, bid: bid.id, ask: ask.id, rig: rig.id, buyer: bid.account, seller: ask.account, lots: offer.lots,
+            hashrate: offer.hashrate, terms: offer.terms, tariff: state.counters.tariff, openedAt: time,
+            expiresAt: time + term, isShortened: term < longest, maxDifficulty: offer.difficulty, allowance: offer.allowance,
+            hold: hold, held: hold)))
+        return offer.lots < most ? .exhausted : .changed
     }
 
-    /// The longest term that the bid can pay for, and its hold; nil below the shortest.
-    private func affordableTerm(
-        of bid: Order, _ hashrate: Hashrate, _ terms: Terms, _ allowance: Work, _ rules: MarketRules
-    ) -> (Interval, Satoshis)? {
-        func hold(_ seconds: Int64) -> Satoshis? {
-            let work = Tariff.workCap(hashrate, elapsed: .seconds(seconds), allowance: allowance)
-            guard let amount = Tariff.mostDebit(for: work, terms: terms), affords(bid, hold: amount) else {
-                return nil
+    /// What a bid can pay for: all lots for the longest term; else fewer lots; else the fewest for a shorter term.
+    private func affordable(
+        _ bid: Order, _ ask: Order, _ most: Lots, _ price: Price, _ longest: Interval, _ rules: MarketRules
+    ) -> (Offer, Interval, Satoshis)? {
+        func payable(_ offer: Offer, _ term: Interval) -> Satoshis? {
+            offer.hold(for: term).flatMap { affords(bid, hold: $0) ? $0 : nil }
+        }
+        let whole = Offer(rules, at: price, most)
+        if let hold = payable(whole, longest) { return (whole, longest, hold) }
+        let fewest = max(state.fewestLots(of: bid), state.fewestLots(of: ask))
+        let least = fewest < most ? Offer(rules, at: price, fewest) : whole
+        if fewest < most, payable(least, longest) != nil {
+            let lots = Exchange.last(from: fewest.rawValue, below: most.rawValue) {
+                payable(Offer(rules, at: price, Lots($0)), longest) != nil
             }
-            return amount
+            let offer = Offer(rules, at: price, Lots(lots))
+            return payable(offer, longest).map { (offer, longest, $0) }
         }
-        let shortest = Rounding.up(Int128(rules.shortestTerm.microseconds), by: 1_000_000)
-        var low = Int64(shortest), high = rules.term.microseconds / 1_000_000
-        if let amount = hold(high) { return (.seconds(high), amount) }
-        guard hold(low) != nil else { return nil }
+        guard payable(least, rules.shortestTerm) != nil else { return nil }
+        let shortest = Int64(Rounding.up(Int128(rules.shortestTerm.microseconds), by: 1_000_000))
+        let seconds = Exchange.last(from: shortest, below: max(shortest + 1, longest.microseconds / 1_000_000)) {
+            payable(least, .seconds($0)) != nil
+        }
+        return payable(least, .seconds(seconds)).map { (least, .seconds(seconds), $0) }
+    }
+
+    /// The last number for which a condition holds that holds for `first` and up to some number. O(log)
+    private static func last(from first: Int64, below end: Int64, where holds: (Int64) -> Bool) -> Int64 {
+        var low = first, high = end
         while high - low > 1 {
-            let middle = (low + high) / 2
-            if hold(middle) != nil { low = middle } else { high = middle }
+            let middle = low + (high - low) / 2
+            if holds(middle) { low = middle } else { high = middle }
         }
-        return hold(low).map { (.seconds(low), $0) }
+        return low
     }
 
     /// What the shortest delivery of one lot holds at most.
@@ -156,38 +257,86 @@ extension Exchange {
     mutating func end(_ delivery: Delivery, _ cause: EndCause, at: Timestamp, _ returned: inout Returned) {
         emit(.deliveryEnded(delivery.id, at: max(at, delivery.openedAt), cause))
         refreshOffer(of: delivery.ask)
-        if cause == .underDelivery || cause == .rigAway, let ask = state.orders[delivery.ask], ask.isAlive {
-            emit(.orderStamped(ask.id, stamp: nextStamp()))
+        let atFault: OrderID? =
+            switch cause {
+            case .underDelivery, .rigAway, .askPaused: delivery.ask
+            case .fundsSpent: delivery.bid
+            case .term, .bidClosed, .askClosed, .poolsUnusable: nil
+            }
+        if let order = atFault.flatMap({ state.orders[$0] }), order.isAlive {
+            emit(.orderStamped(order.id, stamp: nextStamp()))
         }
         for id in [delivery.bid, delivery.ask] {
             if let order = state.orders[id], order.open > .zero { returned.add(order) }
         }
     }
 
-    /// Brings an ask that is not delivering in line with its rig: what it offers, and whether it is in the book.
+    /// Why a delivery is over whose time has come.
+    func causeOfExpiry(of delivery: Delivery) -> EndCause {
+        let end = delivery.expiresAt
+        if let expiry = state.orders[delivery.bid]?.instructions.expiresAt, expiry <= end { return .bidClosed }
+        if let ask = state.orders[delivery.ask] {
+            if let expiry = ask.instructions.expiresAt, expiry <= end { return .askClosed }
+            if let schedule = ask.ask?.schedule, !schedule.isOpen(at: end) { return .askPaused }
+        }
+        return delivery.isShortened ? .fundsSpent : .term
+    }
+
+    /// Brings an ask in line with its rig: what it offers, and whether it is in the book. What it delivers stays.
     mutating func refreshOffer(of id: OrderID) {
-        guard let ask = state.orders[id], ask.isAlive, ask.delivering == .zero, let details = ask.ask,
-            let rig = state.rigs[details.rig], let rules = state.rules
+        guard let ask = state.orders[id], ask.isAlive, let details = ask.ask, let rig = state.rigs[details.rig],
+            let rules = state.rules
         else { return }
-        let offer = offer(of: details, rig, rules)
+        let offer = max(ask.delivering, offer(of: details, rig, rules))
         if offer != ask.lots { emit(.askOffered(id, offer)) }
-        if let reason = suspension(of: rig, offer: offer) {
+        guard let ask = state.orders[id] else { return }
+        let isPriced = state.peggedPrice(of: ask, state.references, rules) != nil
+        if let reason = suspension(of: ask, rig, isPriced: isPriced) {
+            // A rig that delivers is away for a while before anything changes.
+            guard ask.delivering == .zero || reason != .rigOffline else { return }
             if ask.status != .suspended(reason) { emit(.orderSuspended(id, reason)) }
         } else if ask.status != .active {
             emit(.orderResumed(id, stamp: nextStamp()))
         }
     }
 
+    /// Ends what an ask delivers outside its daily schedule, and suspends or resumes it.
+    mutating func followSchedule(of id: OrderID, _ returned: inout Returned) {
+        guard let ask = state.orders[id], ask.isAlive else { return }
+        if let schedule = ask.ask?.schedule, !schedule.isOpen(at: time) {
+            for running in state.deliveries(of: id) where running.isRunning { end(running, .askPaused, at: time, &returned) }
+        }
+        refreshOffer(of: id)
+        if let order = state.orders[id], order.open > .zero { returned.add(order) }
+    }
+
     /// An account has more funds to use: its bids that waited for money are back in the book, and those that passed
     /// over a rig for want of it meet the asks again.
     mutating func resumeFunded(_ account: AccountID, _ returned: inout Returned) {
-        guard let rules = state.rules else { return }
         for bid in state.bids(of: account) {
-            if bid.status == .suspended(.insufficientFunds), affords(bid, hold: leastHold(of: bid, rules)) {
-                emit(.orderResumed(bid.id, stamp: nextStamp()))
-            }
+            if bid.status == .suspended(.insufficientFunds) { revive(bid.id) }
             closeIfSpent(bid.id)
             if let bid = state.orders[bid.id], bid.open > .zero { returned.add(bid) }
+        }
+    }
+
+    /// Puts a suspended bid back into the book if nothing keeps it out any more.
+    mutating func revive(_ id: OrderID) {
+        guard let bid = state.orders[id], let details = bid.bid, case .suspended(let reason) = bid.status,
+            let rules = state.rules
+        else { return }
+        let obstacle: SuspensionReason? =
+            if reason == .poolsUnusable, !details.targets.contains(where: { state.isVerified($0) }) {
+                .poolsUnusable
+            } else if state.peggedPrice(of: bid, state.references, rules) == nil {
+                .noReference
+            } else {
+                affords(bid, hold: leastHold(of: bid, rules)) ? nil : .insufficientFunds
+            }
+        if let obstacle {
+            if obstacle != reason { emit(.orderSuspended(id, obstacle)) }
+        } else {
+            emit(.orderResumed(id, stamp: nextStamp()))
         }
     }
 
@@ -214,12 +363,61 @@ extension OrderBook.Entry {
     }
 }
 
+/// So many lots at a price, for a time that is still open.
+private struct Offer {
+    let lots: Lots
+    let hashrate: Hashrate
+    let terms: Terms
+    let difficulty: ShareDifficulty
+    /// Work billed above sold hashrate x time x 1.05 at most: 20 shares of the highest difficulty.
+    let allowance: Work
+
+    init(_ rules: MarketRules, at price: Price, _ lots: Lots) {
+        self.lots = lots
+        hashrate = rules.hashrate(lots)
+        terms = rules.terms(at: price)
+        difficulty = rules.highestDifficulty(hashrate)
+        allowance = Work(units: difficulty.units * 20)
+    }
+
+    /// The most that a delivery of such a term can cost; nil when that is more than all the bitcoin there can be.
+    func hold(for term: Interval) -> Satoshis? {
+        Tariff.mostDebit(for: Tariff.workCap(hashrate, elapsed: term, allowance: allowance), terms: terms)
+    }
+}
+
 extension MarketState {
     /// Why a bid passes over an ask whose price it crosses; nil when they trade.
-    public func passedOver(_ bid: Order, _ ask: Order, _ rig: Rig) -> PassedOver? {
-        guard case .online(_, _, let mask) = rig.presence, let details = bid.bid else { return .noVerifiedPool }
-        if ask.open > bid.open { return .rigTooLarge }
-        return unusable(details.targets, versionMask: mask)
+    public func passedOver(_ bid: Order, _ ask: Order, _ rig: Rig, at time: Timestamp) -> PassedOver? {
+        if let reason = unsuited(bid, ask, rig, at: time) { return reason }
+        if fewestLots(of: ask) > bid.open { return .rigTooLarge }
+        if fewestLots(of: bid) > ask.open { return .belowMinimumFill }
+        return nil
+    }
+
+    /// The same, sizes apart.
+    func unsuited(_ bid: Order, _ ask: Order, _ rig: Rig, at time: Timestamp) -> PassedOver? {
+        guard case .online(_, _, let mask) = rig.presence else { return .rigOffline }
+        guard let details = bid.bid else { return .noVerifiedPool }
+        if let reason = unusable(details.targets, versionMask: mask) { return reason }
+        return longestTerm(bid, ask, at: time) == nil ? .endsTooSoon : nil
+    }
+
+    /// The fewest lots that an order may be filled with now.
+    func fewestLots(of order: Order) -> Lots {
+        let minimum = order.instructions.minimumFill
+        guard order.side == .ask, let rules else { return min(minimum, order.open) }
+        return min(max(minimum, rules.smallestPart(of: order.lots)), order.open)
+    }
+
+    /// How long a delivery of two orders may run from now; nil when that is less than the shortest term.
+    func longestTerm(_ bid: Order, _ ask: Order, at time: Timestamp) -> Interval? {
+        guard let rules else { return nil }
+        var term = rules.term
+        if let expiry = bid.instructions.expiresAt { term = min(term, expiry - time) }
+        if let expiry = ask.instructions.expiresAt { term = min(term, expiry - time) }
+        if let change = ask.ask?.schedule?.nextChange(after: time) { term = min(term, change - time) }
+        return term >= rules.shortestTerm ? term : nil
     }
 
     /// The verified targets among `targets` that can take a rig with this mask, in their order.

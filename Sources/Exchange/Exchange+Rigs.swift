@@ -9,10 +9,9 @@ extension Exchange {
         emit(.rigOnline(id, edge: edge, session: session, versionMask: mask))
         var returned = Returned()
         // A rig that came back rolling bits that its buyer's pools do not allow cannot go on.
-        if let running = rig.delivery, let delivery = state.deliveries[running],
-            let bid = state.orders[delivery.bid]?.bid, state.usable(bid.targets, versionMask: mask).isEmpty
-        {
-            end(delivery, .rigAway, at: time, &returned)
+        for delivery in state.deliveries(on: id) {
+            let targets = state.orders[delivery.bid]?.bid?.targets ?? []
+            if state.usable(targets, versionMask: mask).isEmpty { end(delivery, .rigAway, at: time, &returned) }
         }
         rematch(askOf: id, &returned)
         return .done

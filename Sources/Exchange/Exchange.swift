@@ -15,19 +15,31 @@ public struct Exchange: Sendable {
     public init(_ state: MarketState = MarketState(), time: Timestamp = Timestamp(microseconds: 0)) {
         self.state = state
         self.time = time
+        // A state that only followed another exchange's events has lost sight of what is looked at again and again.
+        for id in state.scheduledAsks { self.state.timers.schedule(.schedule(id), at: Timestamp(microseconds: 0)) }
+        for account in state.silences.keys { self.state.timers.schedule(.silence(account), at: Timestamp(microseconds: 0)) }
     }
 
     /// When something becomes due by itself, if nothing else happens before: then send ``Command/advance``.
-    public var nextDeadline: Timestamp? { state.timers.next?.at }
+    public var nextDeadline: Timestamp? {
+        guard !state.pegged.isEmpty, state.status.phase == .open else { return state.timers.next?.at }
+        let repricing = Timestamp(microseconds: (time.seconds + 1) * 1_000_000)
+        return state.timers.next.map { min($0.at, repricing) } ?? repricing
+    }
 
     /// Applies one command after everything that was due until then.
     ///
     /// - Returns: the answer and, in order, what happened. A refusal changes nothing (but may be recorded for its
     ///   idempotency key).
     public mutating func apply(_ envelope: CommandEnvelope, at now: Timestamp) -> (outcome: Outcome, events: [Event]) {
+        let lastSecond = time.seconds
         time = max(now, time)
         events.removeAll(keepingCapacity: true)
+        adoptDueRules()
         fireTimers()
+        if time.seconds > lastSecond, state.status.phase == .open, !state.pegged.isEmpty, let rules = state.rules {
+            reprice(rules)
+        }
         let outcome = answer(envelope)
         return (outcome, events)
     }
@@ -80,6 +92,16 @@ public struct Exchange: Sendable {
         case .edgeStarted(let edge): return edgeStarted(edge)
         case .settle(let run, let chunk, let totals): return try settle(run: run, chunk: chunk, totals)
         case .advance: return .done
+        case .amendOrder(let id, let account, let amendment): return try amend(id, by: account, amendment, rules)
+        case .cancelAll(let account, let side): return try cancelAll(of: account, side)
+        case .cancelAllAfter(let account, let silence): return try cancelAllAfter(account, silence)
+        case .setPhase(let phase): return setPhase(phase)
+        case .scheduleRules(let rules, let effectiveAt): return try scheduleRules(rules, effectiveAt: effectiveAt)
+        case .publishIndex(let index): return try publish(index, rules)
+        case .createFarm(let owner, let name): return try createFarm(owner, name)
+        case .assignRig(let id, let owner, let farm): return try assign(id, owner, to: farm, rules)
+        case .offerFarm(let id, let owner, let terms): return try offer(id, owner, terms, rules)
+        case .withdrawFarm(let id, let owner): return try withdraw(id, by: owner)
         }
     }
 
@@ -95,7 +117,7 @@ public struct Exchange: Sendable {
         events.append(event)
     }
 
-    mutating func nextStamp() -> Int64 { state.counters.stamp }
+    func nextStamp() -> Int64 { state.counters.stamp }
 
     // MARK: - Time
 
@@ -104,7 +126,7 @@ public struct Exchange: Sendable {
             // All ends of one instant return their lots first, in delivery order; then they match.
             var returned = Returned()
             while let timer = state.timers.next, timer.at == first.at {
-                state.timers.popFirst()
+                while state.timers.next == timer { state.timers.popFirst() }
                 fire(timer, &returned)
             }
             match(returned)
@@ -115,17 +137,26 @@ public struct Exchange: Sendable {
         switch timer.deadline {
         case .term(let id):
             guard let delivery = state.deliveries[id], delivery.isRunning else { return }
-            end(delivery, .term, at: delivery.expiresAt, &returned)
+            end(delivery, causeOfExpiry(of: delivery), at: delivery.expiresAt, &returned)
         case .away(let id):
             guard let rig = state.rigs[id], case .offline(let since) = rig.presence, let rules = state.rules,
-                since + rules.awayLimit <= timer.at, let running = rig.delivery,
-                let delivery = state.deliveries[running]
+                since + rules.awayLimit <= timer.at
             else { return }
-            end(delivery, .rigAway, at: timer.at, &returned)
+            for delivery in state.deliveries(on: id) { end(delivery, .rigAway, at: timer.at, &returned) }
         case .hold(let id):
             guard let delivery = state.deliveries[id], !delivery.isRunning else { return }
             release(delivery)
             resumeFunded(delivery.buyer, &returned)
+        case .rules: break
+        case .expiry(let id):
+            guard let order = state.orders[id], order.isAlive, let expiry = order.instructions.expiresAt, expiry <= time
+            else { return }
+            close(order, .expired, &returned)
+        case .silence(let account): hush(account, &returned)
+        case .schedule(let id):
+            guard let order = state.orders[id], order.isAlive, let schedule = order.ask?.schedule else { return }
+            followSchedule(of: id, &returned)
+            if let change = schedule.nextChange(after: time) { state.timers.schedule(.schedule(id), at: change) }
         }
     }
 }
@@ -134,6 +165,8 @@ public struct Exchange: Sendable {
 struct Returned {
     private(set) var bids: Set<OrderID> = []
     private(set) var asks: Set<OrderID> = []
+
+    var isEmpty: Bool { bids.isEmpty && asks.isEmpty }
 
     mutating func add(_ order: Order) {
         switch order.side {

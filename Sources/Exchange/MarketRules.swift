@@ -32,12 +32,17 @@ public struct MarketRules: Hashable, Sendable {
     public var awayLimit: Interval
     /// A hold is given back this long after its delivery's end at the latest.
     public var holdLimit: Interval
+    /// The smallest part of a rig that is sold, in millionths of what its ask offers; 1,000,000 sells rigs whole.
+    public var smallestSlice: PartsPerMillion
+    /// The most live orders an account may have.
+    public var mostOrders: Int64
 
     public init(
         symbol: String, lot: Hashrate, tick: Int64, priceUnit: Hashrate, lowestPrice: Price, highestPrice: Price,
         mostLots: Lots, minimumOrderValue: Satoshis, term: Interval, shortestTerm: Interval,
         sellerFee: PartsPerMillion, buyerFee: PartsPerMillion, minimumDifficulty: ShareDifficulty,
-        shareInterval: Interval, awayLimit: Interval, holdLimit: Interval
+        shareInterval: Interval, awayLimit: Interval, holdLimit: Interval,
+        smallestSlice: PartsPerMillion = MarketRules.wholeRig, mostOrders: Int64 = MarketRules.usualMostOrders
     ) {
         self.symbol = symbol
         self.lot = lot
@@ -55,7 +60,12 @@ public struct MarketRules: Hashable, Sendable {
         self.shareInterval = shareInterval
         self.awayLimit = awayLimit
         self.holdLimit = holdLimit
+        self.smallestSlice = smallestSlice
+        self.mostOrders = mostOrders
     }
+
+    public static let wholeRig = PartsPerMillion(1_000_000)
+    public static let usualMostOrders: Int64 = 100_000
 
     /// SHA256D: lots of 1 TH/s, prices per PH/s and day.
     public static let sha256d = MarketRules(
@@ -85,6 +95,18 @@ public struct MarketRules: Hashable, Sendable {
     /// The whole lots in a hashrate, rounded down, at most ``mostLots``.
     public func lots(in hashrate: Hashrate) -> Lots {
         min(Lots(hashrate.hashesPerSecond / lot.hashesPerSecond), mostLots)
+    }
+
+    /// The fewest lots that are sold of a rig which offers `offered`, rounded up.
+    public func smallestPart(of offered: Lots) -> Lots {
+        if smallestSlice == MarketRules.wholeRig { return offered }
+        let part = Rounding.up(Int128(offered.rawValue) * Int128(smallestSlice.rawValue), by: 1_000_000)
+        return Lots(max(1, Int64(part)))
+    }
+
+    /// Whether rules can follow these while orders stand: what prices and lots mean must stay.
+    func canBecome(_ other: MarketRules) -> Bool {
+        symbol == other.symbol && lot == other.lot && priceUnit == other.priceUnit
     }
 
     /// The highest difficulty for a delivery: a share every two share intervals at the sold hashrate.
@@ -121,6 +143,8 @@ public struct MarketRules: Hashable, Sendable {
         }
         if awayLimit < .zero || holdLimit < awayLimit { return "hold limit must not be below the away limit" }
         if holdLimit > MarketRules.longestHoldLimit { return "hold limit must be at most 366 days" }
+        if !(1...1_000_000).contains(smallestSlice.rawValue) { return "the smallest slice must be 1 to 1,000,000 ppm" }
+        if !(1...1_000_000).contains(mostOrders) { return "an account must be allowed 1 to 1,000,000 orders" }
         return nil
     }
 

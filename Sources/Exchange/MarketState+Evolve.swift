@@ -59,7 +59,51 @@ extension MarketState {
             close(id)
         case .answerRecorded(let key, let answer):
             record(answer, for: key)
+        case .orderAmended(let order):
+            amend(order)
+        case .ordersRepriced(let repricings):
+            for repricing in repricings { reprice(repricing) }
+        case .phaseChanged(let phase):
+            status.phase = phase
+        case .rulesScheduled(let planned):
+            status.scheduled.removeAll { $0.effectiveAt == planned.effectiveAt }
+            let place = status.scheduled.firstIndex { $0.effectiveAt > planned.effectiveAt }
+            status.scheduled.insert(planned, at: place ?? status.scheduled.count)
+            timers.schedule(.rules, at: planned.effectiveAt)
+        case .rulesChanged(let planned):
+            change(to: planned)
+        case .indexPublished(let index):
+            status.index = index
+        case .farmCreated(let farm):
+            farms.set(farm.id, farm)
+            counters.farm = farm.id.rawValue + 1
+        case .rigAssigned(let id, let farm):
+            if let old = rigs[id]?.farm { rigsByFarm[old]?.remove(id) }
+            rigs.update(id) { $0.farm = farm }
+            if let farm { rigsByFarm[farm, default: []].insert(id) }
+        case .farmOffered(let id, let offer):
+            farms.update(id) { $0.offer = offer }
+        case .silenceSet(let account, let deadline):
+            if let deadline {
+                // A later deadline is found when the timer of the earlier one fires.
+                if (silences[account] ?? .distantFuture) > deadline { timers.schedule(.silence(account), at: deadline) }
+                silences.set(account, deadline)
+            } else {
+                silences.remove(account)
+            }
         }
+    }
+
+    // MARK: - Rules
+
+    private mutating func change(to planned: ScheduledRules) {
+        status.scheduled.removeAll { $0.effectiveAt <= planned.effectiveAt }
+        let old = rules
+        rules = planned.rules
+        if old?.sellerFee != planned.rules.sellerFee || old?.buyerFee != planned.rules.buyerFee { counters.tariff += 1 }
+        // What may be sold of a rig can be another part now.
+        guard old?.smallestSlice != planned.rules.smallestSlice else { return }
+        for order in orders.values where order.side == .ask && order.open > .zero { syncBook(order) }
     }
 
     // MARK: - Money
@@ -106,37 +150,75 @@ extension MarketState {
         if let ask = order.ask { rigs.update(ask.rig) { $0.ask = order.id } }
     }
 
+    private mutating func amend(_ order: Order) {
+        counters.stamp = max(counters.stamp, order.stamp + 1)
+        orders.set(order.id, order)
+        syncBook(order)
+        scheduleTimers(of: order)
+    }
+
+    private mutating func reprice(_ repricing: Repricing) {
+        counters.stamp = max(counters.stamp, repricing.stamp + 1)
+        change(repricing.order) {
+            $0.price = repricing.price
+            $0.stamp = repricing.stamp
+        }
+    }
+
     private mutating func close(_ id: OrderID, _ reason: CloseReason) {
         change(id) { $0.status = .closed(reason) }
         guard let order = orders[id] else { return }
         if let name = order.clientOrderID { orderByClientID[order.account]?[name] = nil }
         if let ask = order.ask { rigs.update(ask.rig) { $0.ask = nil } }
-        if order.side == .bid { bidsByAccount[order.account]?.remove(id) }
+        unlinkDerived(order)
         forgetIfOver(id)
     }
 
     /// Changes an order and puts the book in line with it.
     private mutating func change(_ id: OrderID, _ body: (inout Order) -> Void) {
         guard let old = orders[id] else { preconditionFailure("order \(id) is not there") }
-        orders.update(id, body)
+        orders.update(id) {
+            body(&$0)
+            $0.settleShown()
+        }
         guard let new = orders[id] else { return }
-        if old.open != new.open || old.stamp != new.stamp || old.status != new.status { syncBook(new) }
+        if old.open != new.open || old.stamp != new.stamp || old.price != new.price || old.lots != new.lots
+            || old.shown != new.shown
+        {
+            syncBook(new)
+        }
     }
 
     private mutating func syncBook(_ order: Order) {
-        let open = order.open
-        guard let entry = book[order.id] else {
-            if open > .zero { book.insert(order.bookEntry) }
+        guard order.open > .zero else {
+            book.remove(order.id)
             return
         }
-        if open <= .zero {
-            book.remove(order.id)
-        } else if entry.stamp != order.stamp {
-            book.remove(order.id)
-            book.insert(order.bookEntry)
-        } else if entry.lots != open {
-            book.setLots(order.id, open)
+        let new = bookEntry(of: order)
+        guard let old = book[order.id] else {
+            book.insert(new)
+            return
         }
+        var moved = old
+        (moved.lots, moved.shown) = (new.lots, new.shown)
+        if moved == new {
+            book.update(order.id, lots: new.lots, shown: new.shown)
+        } else {
+            book.remove(order.id)
+            book.insert(new)
+        }
+    }
+
+    /// An order as the book has it, or would have it.
+    func bookEntry(of order: Order) -> OrderBook.Entry {
+        let open = order.open
+        var minimum = order.instructions.minimumFill
+        if order.side == .ask, let rules { minimum = max(minimum, rules.smallestPart(of: order.lots)) }
+        return OrderBook.Entry(
+            id: order.id, owner: order.account, side: order.side, price: order.price, lots: open,
+            shown: order.instructions.displayed == nil ? open : order.shown, displayed: order.instructions.displayed,
+            minimumFill: minimum, stamp: order.stamp, selfTrade: order.instructions.selfTrade,
+            isPegged: order.instructions.peg != nil)
     }
 
     private mutating func forgetIfOver(_ id: OrderID) {
@@ -157,7 +239,27 @@ extension MarketState {
         guard order.isAlive else { return }
         syncBook(order)
         if let name = order.clientOrderID { orderByClientID[order.account, default: [:]][name] = order.id }
-        if order.side == .bid { bidsByAccount[order.account, default: []].insert(order.id) }
+        ordersByAccount[order.account, default: []].insert(order.id)
+        if order.instructions.peg != nil { pegged.insert(order.id) }
+        scheduleTimers(of: order)
+    }
+
+    private mutating func unlinkDerived(_ order: Order) {
+        ordersByAccount[order.account]?.remove(order.id)
+        if order.instructions.peg != nil { pegged.remove(order.id) }
+        if order.ask?.schedule != nil { scheduledAsks.remove(order.id) }
+    }
+
+    /// Its expiry, and a look at its daily schedule as soon as there is time.
+    private mutating func scheduleTimers(of order: Order) {
+        if let expiry = order.instructions.expiresAt { timers.schedule(.expiry(order.id), at: expiry) }
+        guard let ask = order.ask else { return }
+        if ask.schedule != nil {
+            scheduledAsks.insert(order.id)
+            timers.schedule(.schedule(order.id), at: order.placedAt)
+        } else {
+            scheduledAsks.remove(order.id)
+        }
     }
 
     mutating func linkDerived(_ key: BillingKey) {
@@ -170,15 +272,12 @@ extension MarketState {
     private mutating func open(_ delivery: Delivery) {
         counters.delivery = delivery.id.rawValue + 1
         deliveries.set(delivery.id, delivery)
+        trades.append(Trade(delivery))
         scheduleTimer(of: delivery)
-        rigs.update(delivery.rig) { $0.delivery = delivery.id }
-        for order in [delivery.bid, delivery.ask] {
-            deliveriesByOrder[order, default: []].insert(delivery.id)
-            change(order) {
-                $0.delivering += delivery.lots
-                $0.unsettled += 1
-            }
-        }
+        deliveriesByRig[delivery.rig, default: []].insert(delivery.id)
+        let isBidResting = (orders[delivery.bid]?.stamp ?? 0) < (orders[delivery.ask]?.stamp ?? 0)
+        deliver(delivery, delivery.bid, isResting: isBidResting)
+        deliver(delivery, delivery.ask, isResting: !isBidResting)
         heldByBid[delivery.bid, default: .zero] += delivery.held
         let key = delivery.billingKey
         if billings[key] == nil {
@@ -190,11 +289,22 @@ extension MarketState {
         billings.update(key) { $0.unsettled += 1 }
     }
 
+    private mutating func deliver(_ delivery: Delivery, _ id: OrderID, isResting: Bool) {
+        deliveriesByOrder[id, default: []].insert(delivery.id)
+        let stamp = counters.stamp
+        change(id) {
+            $0.delivering += delivery.lots
+            $0.unsettled += 1
+            if $0.hide(delivery.lots, isResting: isResting) { $0.stamp = stamp }
+        }
+        if orders[id]?.stamp == stamp { counters.stamp = stamp + 1 }
+    }
+
     private mutating func end(_ id: DeliveryID, at: Timestamp, _ cause: EndCause) {
         deliveries.update(id) { $0.phase = .ended(at: at, cause: cause) }
         guard let delivery = deliveries[id] else { return }
         scheduleTimer(of: delivery)
-        rigs.update(delivery.rig) { $0.delivery = nil }
+        deliveriesByRig[delivery.rig]?.remove(id)
         for order in [delivery.bid, delivery.ask] { change(order) { $0.delivering -= delivery.lots } }
     }
 
@@ -220,7 +330,7 @@ extension MarketState {
     }
 
     mutating func scheduleTimer(of rig: Rig) {
-        guard case .offline(let since) = rig.presence, rig.delivery != nil, let rules else { return }
+        guard case .offline(let since) = rig.presence, !(deliveriesByRig[rig.id] ?? []).isEmpty, let rules else { return }
         timers.schedule(.away(rig.id), at: since + rules.awayLimit)
     }
 
@@ -237,17 +347,32 @@ extension MarketState {
 }
 
 extension Order {
-    var bookEntry: OrderBook.Entry {
-        OrderBook.Entry(id: id, side: side, price: price, lots: open, stamp: stamp)
+    /// Of an iceberg's open lots at least the minimum fill is displayed; a new part comes up when less is left.
+    mutating func settleShown() {
+        guard let displayed = instructions.displayed, open > .zero else {
+            shown = .zero
+            return
+        }
+        shown = min(shown, open)
+        if shown == .zero || shown < min(instructions.minimumFill, open) { shown = min(displayed, open) }
+    }
+
+    /// Takes filled lots out of an iceberg's displayed part.
+    ///
+    /// - Returns: whether a new part comes up, at the tail: an arriving order shows itself only after its fills
+    fileprivate mutating func hide(_ filled: Lots, isResting: Bool) -> Bool {
+        guard instructions.displayed != nil else { return false }
+        shown = isResting ? max(.zero, shown - filled) : .zero
+        return isResting && open > .zero && (shown == .zero || shown < min(instructions.minimumFill, open))
     }
 }
 
 extension Delivery {
-    public var billingKey: BillingKey { BillingKey(bid: bid, ask: ask, rig: rig) }
+    public var billingKey: BillingKey { BillingKey(bid: bid, ask: ask, rig: rig, tariff: tariff) }
 }
 
 extension Billing {
-    /// A delivery's terms with the fees that the pair's first fill fixed, so that cumulative fees never fall.
+    /// A delivery's terms with the fees of its tariff.
     func terms(of delivery: Delivery) -> Terms {
         Terms(
             price: delivery.terms.price, priceUnit: delivery.terms.priceUnit, sellerFee: sellerFee, buyerFee: buyerFee)

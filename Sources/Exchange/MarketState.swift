@@ -9,6 +9,7 @@ internal import Settlement
 /// The entities are stored in tables; the rest is derived from them and rebuilt by ``init(restoring:)``.
 public struct MarketState: Sendable {
     public internal(set) var rules: MarketRules?
+    public internal(set) var status = MarketStatus()
     public internal(set) var counters = Counters()
     public internal(set) var targets = EntityTable<PoolTargetID, PoolTarget>()
     public internal(set) var rigs = EntityTable<RigID, Rig>()
@@ -20,6 +21,9 @@ public struct MarketState: Sendable {
     public internal(set) var balances = EntityTable<LedgerAccount, Satoshis>()
     public internal(set) var deposits = EntityTable<DepositKey, Satoshis>()
     public internal(set) var answers = EntityTable<AnswerKey, RecordedAnswer>()
+    public internal(set) var farms = EntityTable<FarmID, Farm>()
+    /// When the orders of accounts are cancelled that asked for it and are not heard of until then.
+    public internal(set) var silences = EntityTable<AccountID, Timestamp>()
 
     // Derived.
     public internal(set) var book = OrderBook()
@@ -27,8 +31,17 @@ public struct MarketState: Sendable {
     var rigByUser: [String: RigID] = [:]
     var orderByClientID: [AccountID: [String: OrderID]] = [:]
     var deliveriesByOrder: [OrderID: Set<DeliveryID>] = [:]
-    /// Bids that are alive.
-    var bidsByAccount: [AccountID: Set<OrderID>] = [:]
+    /// Those that are running.
+    var deliveriesByRig: [RigID: Set<DeliveryID>] = [:]
+    var rigsByFarm: [FarmID: Set<RigID>] = [:]
+    /// Orders that are alive.
+    var ordersByAccount: [AccountID: Set<OrderID>] = [:]
+    /// Orders that are alive and whose price follows the market.
+    var pegged: Set<OrderID> = []
+    /// Asks that are alive and have a daily schedule.
+    var scheduledAsks: Set<OrderID> = []
+    /// The last fills.
+    public internal(set) var trades = RecentTrades()
     /// Sum of what is left of the holds of a bid's deliveries.
     var heldByBid: [OrderID: Satoshis] = [:]
     var billingsByOrder: [OrderID: Set<BillingKey>] = [:]
@@ -45,8 +58,9 @@ public struct MarketState: Sendable {
         var writer = BinaryWriter(reservingCapacity: 200)
         counters.encode(into: &writer)
         rules.encode(into: &writer)
+        status.encode(into: &writer)
         return StateHash.of(writer.bytes) &+ targets.hash &+ rigs.hash &+ orders.hash &+ deliveries.hash
-            &+ billings.hash &+ balances.hash &+ deposits.hash &+ answers.hash
+            &+ billings.hash &+ balances.hash &+ deposits.hash &+ answers.hash &+ farms.hash &+ silences.hash
     }
 
     public func balance(_ account: LedgerAccount) -> Satoshis { ledger[account] }
@@ -61,10 +75,30 @@ public struct MarketState: Sendable {
         (deliveriesByOrder[order] ?? []).sorted().compactMap { deliveries[$0] }
     }
 
+    /// Running deliveries of a rig, oldest first.
+    public func deliveries(on rig: RigID) -> [Delivery] {
+        (deliveriesByRig[rig] ?? []).sorted().compactMap { deliveries[$0] }
+    }
+
+    /// An account's orders that are alive, by number.
+    public func orders(of account: AccountID) -> [Order] {
+        (ordersByAccount[account] ?? []).sorted().compactMap { orders[$0] }
+    }
+
     /// An account's bids that are alive, by stamp.
     public func bids(of account: AccountID) -> [Order] {
-        (bidsByAccount[account] ?? []).compactMap { orders[$0] }.sorted { $0.stamp < $1.stamp }
+        (ordersByAccount[account] ?? []).compactMap { orders[$0] }.filter { $0.side == .bid }
+            .sorted { $0.stamp < $1.stamp }
     }
+
+    /// How many orders of an account are alive.
+    public func orderCount(of account: AccountID) -> Int { ordersByAccount[account]?.count ?? 0 }
+
+    /// A farm's rigs, by number.
+    public func rigs(of farm: FarmID) -> [Rig] { (rigsByFarm[farm] ?? []).sorted().compactMap { rigs[$0] } }
+
+    /// What is ahead of an order in the book; nil when it is not in it.
+    public func queuePosition(of id: OrderID) -> OrderBook.QueuePosition? { book.position(of: id) }
 
     /// What is left of the holds of a bid's deliveries.
     public func held(by bid: OrderID) -> Satoshis { heldByBid[bid] ?? .zero }
@@ -79,6 +113,8 @@ public struct MarketState: Sendable {
         balances.trackChanges()
         deposits.trackChanges()
         answers.trackChanges()
+        farms.trackChanges()
+        silences.trackChanges()
     }
 
     /// This state, not recording changes.
@@ -92,6 +128,8 @@ public struct MarketState: Sendable {
         copy.balances.stopTrackingChanges()
         copy.deposits.stopTrackingChanges()
         copy.answers.stopTrackingChanges()
+        copy.farms.stopTrackingChanges()
+        copy.silences.stopTrackingChanges()
         return copy
     }
 }
@@ -99,6 +137,7 @@ public struct MarketState: Sendable {
 /// The images of the entities that changed: what the projector writes.
 public struct StateChanges: Sendable {
     public var rules: MarketRules?
+    public var status: MarketStatus
     public var counters: Counters
     public var targets: [PoolTargetID: EntityChange<PoolTarget>]
     public var rigs: [RigID: EntityChange<Rig>]
@@ -108,10 +147,13 @@ public struct StateChanges: Sendable {
     public var balances: [LedgerAccount: EntityChange<Satoshis>]
     public var deposits: [DepositKey: EntityChange<Satoshis>]
     public var answers: [AnswerKey: EntityChange<RecordedAnswer>]
+    public var farms: [FarmID: EntityChange<Farm>]
+    public var silences: [AccountID: EntityChange<Timestamp>]
 
     /// Takes a later set of changes on top: the later image of an entity stands.
     public mutating func merge(_ later: StateChanges) {
         rules = later.rules
+        status = later.status
         counters = later.counters
         targets.merge(later.targets) { $1 }
         rigs.merge(later.rigs) { $1 }
@@ -121,21 +163,25 @@ public struct StateChanges: Sendable {
         balances.merge(later.balances) { $1 }
         deposits.merge(later.deposits) { $1 }
         answers.merge(later.answers) { $1 }
+        farms.merge(later.farms) { $1 }
+        silences.merge(later.silences) { $1 }
     }
 }
 
 extension MarketState {
     public mutating func takeChanges() -> StateChanges {
         StateChanges(
-            rules: rules, counters: counters, targets: targets.takeChanges(), rigs: rigs.takeChanges(),
+            rules: rules, status: status, counters: counters, targets: targets.takeChanges(), rigs: rigs.takeChanges(),
             orders: orders.takeChanges(), deliveries: deliveries.takeChanges(), billings: billings.takeChanges(),
-            balances: balances.takeChanges(), deposits: deposits.takeChanges(), answers: answers.takeChanges())
+            balances: balances.takeChanges(), deposits: deposits.takeChanges(), answers: answers.takeChanges(),
+            farms: farms.takeChanges(), silences: silences.takeChanges())
     }
 }
 
 /// The live rows of all tables, as the projector left them.
 public struct StoredState: Sendable {
     public var rules: MarketRules?
+    public var status = MarketStatus()
     public var counters = Counters()
     public var targets: [PoolTarget] = []
     public var rigs: [Rig] = []
@@ -145,6 +191,8 @@ public struct StoredState: Sendable {
     public var balances: [(LedgerAccount, Satoshis)] = []
     public var deposits: [(DepositKey, Satoshis)] = []
     public var answers: [(AnswerKey, RecordedAnswer)] = []
+    public var farms: [Farm] = []
+    public var silences: [(AccountID, Timestamp)] = []
 
     public init() {}
 }
@@ -155,13 +203,21 @@ extension MarketState {
     /// - Throws: ``LedgerError`` if the balances do not sum to zero, or a customer's is below it.
     public init(restoring stored: StoredState) throws(LedgerError) {
         rules = stored.rules
+        status = stored.status
         counters = stored.counters
         ledger = try Ledger(balances: Dictionary(stored.balances.map { ($0.0, $0.1) }) { $1 })
         for target in stored.targets { targets.set(target.id, target) }
         for rig in stored.rigs {
             rigs.set(rig.id, rig)
             rigByUser[rig.user] = rig.id
+            if let farm = rig.farm { rigsByFarm[farm, default: []].insert(rig.id) }
         }
+        for farm in stored.farms { farms.set(farm.id, farm) }
+        for (account, deadline) in stored.silences {
+            silences.set(account, deadline)
+            timers.schedule(.silence(account), at: deadline)
+        }
+        for planned in status.scheduled { timers.schedule(.rules, at: planned.effectiveAt) }
         for (account, amount) in stored.balances { balances.set(account, amount) }
         for (key, amount) in stored.deposits { deposits.set(key, amount) }
         for (key, billing) in stored.billings {
@@ -172,8 +228,10 @@ extension MarketState {
             answers.set(key, answer)
             answerNumbers.append(key)
         }
-        for delivery in stored.deliveries {
+        for delivery in stored.deliveries.sorted(by: { $0.id < $1.id }) {
             deliveries.set(delivery.id, delivery)
+            trades.append(Trade(delivery))
+            if delivery.isRunning { deliveriesByRig[delivery.rig, default: []].insert(delivery.id) }
             deliveriesByOrder[delivery.bid, default: []].insert(delivery.id)
             deliveriesByOrder[delivery.ask, default: []].insert(delivery.id)
             heldByBid[delivery.bid, default: .zero] += delivery.held

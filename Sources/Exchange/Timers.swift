@@ -9,13 +9,24 @@ enum Deadline: Hashable, Sendable {
     case away(RigID)
     /// A hold that nobody settled in time.
     case hold(DeliveryID)
+    /// Planned rules.
+    case rules
+    case expiry(OrderID)
+    /// The orders of an account that may have gone silent.
+    case silence(AccountID)
+    /// An ask's daily schedule opens or closes.
+    case schedule(OrderID)
 
-    /// At one instant terms come first, then absences, then holds, each by number.
+    /// At one instant ends come first (terms, absences), then holds and all others, each by number.
     fileprivate var order: (Int, Int64) {
         switch self {
         case .term(let id): (0, id.rawValue)
         case .away(let id): (1, id.rawValue)
         case .hold(let id): (2, id.rawValue)
+        case .rules: (3, 0)
+        case .expiry(let id): (4, id.rawValue)
+        case .silence(let id): (5, id.rawValue)
+        case .schedule(let id): (6, id.rawValue)
         }
     }
 }

@@ -21,19 +21,35 @@ public struct OrderBook: Sendable {
     /// A resting order as the book knows it.
     public struct Entry: Hashable, Sendable {
         public var id: OrderID
+        public var owner: AccountID
         public var side: Side
         public var price: Price
         /// Open lots, at least 1.
         public var lots: Lots
+        public var shown: Lots
+        public var displayed: Lots?
+        public var minimumFill: Lots
         /// Time priority: lower comes first.
         public var stamp: Int64
+        public var selfTrade: SelfTradePrevention
+        public var isPegged: Bool
 
-        public init(id: OrderID, side: Side, price: Price, lots: Lots, stamp: Int64) {
+        public init(
+            id: OrderID, owner: AccountID, side: Side, price: Price, lots: Lots, shown: Lots? = nil,
+            displayed: Lots? = nil, minimumFill: Lots = Lots(1), stamp: Int64,
+            selfTrade: SelfTradePrevention = .cancelIncoming, isPegged: Bool = false
+        ) {
             self.id = id
+            self.owner = owner
             self.side = side
             self.price = price
             self.lots = lots
+            self.shown = shown ?? lots
+            self.displayed = displayed
+            self.minimumFill = minimumFill
             self.stamp = stamp
+            self.selfTrade = selfTrade
+            self.isPegged = isPegged
         }
     }
 
@@ -135,6 +151,7 @@ public struct OrderBook: Sendable {
         let position = find(entry.price, entry.side).position
         withLevels(entry.side) { $0[position].lots += lots - entry.lots }
         slots[Int(slot)].entry.lots = lots
+        slots[Int(slot)].entry.shown = min(lots, max(entry.shown, entry.displayed ?? lots))
     }
 
     /// Takes an order out; nil if it is not in the book. O(log levels), O(levels) when its level empties
@@ -145,6 +162,111 @@ public struct OrderBook: Sendable {
         unlink(slot)
         free.append(slot)
         return entry
+    }
+
+    public mutating func update(_ id: OrderID, lots: Lots, shown: Lots) {
+        setLots(id, lots)
+        if let slot = index[id] { slots[Int(slot)].entry.shown = shown }
+    }
+
+    public func bestFixed(_ side: Side) -> Price? {
+        var cursor = first(on: side)
+        while let here = cursor {
+            if !self[here].isPegged { return self[here].price }
+            cursor = next(after: here)
+        }
+        return nil
+    }
+
+    public struct QueuePosition: Hashable, Sendable {
+        public var ordersAhead: Int
+        public var lotsAhead: Int64
+    }
+
+    public func position(of id: OrderID) -> QueuePosition? {
+        guard let entry = self[id] else { return nil }
+        var result = QueuePosition(ordersAhead: 0, lotsAhead: 0)
+        var cursor = first(on: entry.side)
+        while let here = cursor, self[here].id != id {
+            result.ordersAhead += 1
+            result.lotsAhead += self[here].shown.rawValue
+            cursor = next(after: here)
+        }
+        return result
+    }
+
+    public struct Taker: Sendable {
+        public var id: OrderID
+        public var owner: AccountID
+        public var side: Side
+        public var limit: Price
+        public var lots: Lots
+        public var minimumFill: Lots
+        public var selfTrade: SelfTradePrevention
+        fileprivate var skipped: Set<OrderID> = []
+
+        public init(_ entry: Entry) {
+            id = entry.id
+            owner = entry.owner
+            side = entry.side
+            limit = entry.price
+            lots = entry.lots
+            minimumFill = entry.minimumFill
+            selfTrade = entry.selfTrade
+        }
+
+        public func fill(with maker: Entry) -> Lots? {
+            let needed = max(min(minimumFill, lots), min(maker.minimumFill, maker.lots))
+            let fill = max(needed, min(lots, maker.shown))
+            return fill > .zero && fill <= min(lots, maker.lots) ? fill : nil
+        }
+    }
+
+    public struct Match: Hashable, Sendable {
+        public var maker: OrderID
+        public var price: Price
+        public var lots: Lots
+        public var isSelfTrade: Bool
+    }
+
+    public func next(for taker: inout Taker) -> Match? {
+        var cursor = first(on: taker.side.opposite)
+        while let here = cursor {
+            let maker = self[here]
+            guard taker.side == .bid ? maker.price <= taker.limit : maker.price >= taker.limit else { return nil }
+            if !taker.skipped.contains(maker.id), let lots = taker.fill(with: maker) {
+                return Match(maker: maker.id, price: maker.price, lots: lots, isSelfTrade: maker.owner == taker.owner)
+            }
+            cursor = next(after: here)
+        }
+        return nil
+    }
+
+    public func skip(_ match: Match, _ taker: inout Taker) { taker.skipped.insert(match.maker) }
+
+    public func canFill(_ taker: Taker, admits: (Match) -> Bool) -> Bool {
+        var book = self, taker = taker, stamp = Int64.max / 2
+        while taker.lots > .zero, let match = book.next(for: &taker) {
+            guard var maker = book[match.maker] else { return false }
+            if match.isSelfTrade {
+                if taker.selfTrade != .cancelResting { return false }
+                book.remove(maker.id)
+                continue
+            }
+            guard admits(match) else { book.skip(match, &taker); continue }
+            taker.lots -= match.lots
+            book.remove(maker.id)
+            maker.lots -= match.lots
+            maker.shown = max(.zero, maker.shown - match.lots)
+            guard maker.lots > .zero else { continue }
+            if maker.shown < min(maker.minimumFill, maker.lots) || maker.shown == .zero {
+                maker.shown = min(maker.displayed ?? maker.lots, maker.lots)
+                maker.stamp = stamp
+                stamp += 1
+            }
+            book.insert(maker)
+        }
+        return taker.lots == .zero
     }
 
     // MARK: - Storage

@@ -16,6 +16,7 @@ public enum Kind {
     public enum PoolTarget {}
     public enum Delivery {}
     public enum Edge {}
+    public enum Farm {}
 }
 
 /// A customer (buyer, seller or both) or a member of staff.
@@ -30,3 +31,5 @@ public typealias PoolTargetID = Identifier<Kind.PoolTarget>
 public typealias DeliveryID = Identifier<Kind.Delivery>
 /// A process that holds Stratum connections.
 public typealias EdgeID = Identifier<Kind.Edge>
+/// A seller's group of rigs.
+public typealias FarmID = Identifier<Kind.Farm>

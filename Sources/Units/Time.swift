@@ -4,6 +4,7 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
     public var microseconds: Int64
 
     @inlinable public init(microseconds: Int64) { self.microseconds = microseconds }
+    public static let distantFuture = Timestamp(microseconds: .max)
     @inlinable public static func < (a: Timestamp, b: Timestamp) -> Bool { a.microseconds < b.microseconds }
     @inlinable public static func + (a: Timestamp, b: Interval) -> Timestamp {
         Timestamp(microseconds: a.microseconds + b.microseconds)

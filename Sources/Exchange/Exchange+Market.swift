@@ -1,0 +1,135 @@
+internal import OrderBook
+internal import Units
+
+/// What the market's staff decide.
+extension Exchange {
+    mutating func setPhase(_ phase: MarketPhase) -> Outcome {
+        guard phase != state.status.phase else { return .done }
+        emit(.phaseChanged(phase))
+        guard phase == .open else { return .done }
+        // Everything that changed meanwhile meets now.
+        var returned = Returned()
+        for order in state.orders.values where order.open > .zero { returned.add(order) }
+        match(returned)
+        return .done
+    }
+
+    mutating func scheduleRules(_ rules: MarketRules, effectiveAt: Timestamp) throws(Rejection) -> Outcome {
+        guard rules.flaw == nil, state.rules?.canBecome(rules) == true else { throw .rulesInvalid }
+        guard effectiveAt > time, effectiveAt <= time + Exchange.longestPlan else { throw .effectiveTimeOutOfRange }
+        let others = state.status.scheduled.filter { $0.effectiveAt != effectiveAt }
+        guard others.count < MarketStatus.mostScheduled else { throw .effectiveTimeOutOfRange }
+        emit(.rulesScheduled(ScheduledRules(rules: rules, effectiveAt: effectiveAt)))
+        return .done
+    }
+
+    /// Planned rules whose time has come are in force before anything else of that time.
+    mutating func adoptDueRules() {
+        while let due = state.status.scheduled.first, due.effectiveAt <= time { emit(.rulesChanged(due)) }
+    }
+
+    mutating func publish(_ index: IndexPrice, _ rules: MarketRules) throws(Rejection) -> Outcome {
+        guard index.price > Price(0), index.price.rawValue <= Peg.mostOffset else { throw .priceOutsideBand }
+        if let last = state.status.index, index.at <= last.at { return .done }
+        emit(.indexPublished(index))
+        return .done
+    }
+}
+
+/// Groups of rigs.
+extension Exchange {
+    mutating func createFarm(_ owner: AccountID, _ name: String) throws(Rejection) -> Outcome {
+        guard owner.rawValue > 0, Exchange.isText(name, 1...64) else { throw .textTooLong }
+        let id = FarmID(state.counters.farm)
+        emit(.farmCreated(Farm(id: id, owner: owner, name: name)))
+        return .farm(id)
+    }
+
+    mutating func assign(
+        _ id: RigID, _ owner: AccountID, to farm: FarmID?, _ rules: MarketRules
+    ) throws(Rejection) -> Outcome {
+        guard let rig = state.rigs[id], rig.owner == owner else { throw .rigUnknown }
+        if let farm, state.farms[farm]?.owner != owner { throw .farmUnknown }
+        guard rig.farm != farm else { return .done }
+        try checkNotHalted()
+        var returned = Returned()
+        emit(.rigAssigned(id, farm))
+        if let ask = rig.ask.flatMap({ state.orders[$0] }), ask.ask?.farm != nil { close(ask, .leftFarm, &returned) }
+        match(returned)
+        if let farm, let offer = state.farms[farm]?.offer { try place(offer, of: farm, owner, on: [id], rules) }
+        return .done
+    }
+
+    mutating func offer(
+        _ id: FarmID, _ owner: AccountID, _ offer: FarmOffer, _ rules: MarketRules
+    ) throws(Rejection) -> Outcome {
+        try checkOpen()
+        guard let farm = state.farms[id], farm.owner == owner else { throw .farmUnknown }
+        try check(offer.price, rules)
+        guard !offer.instructions.timeInForce.isImmediate else { throw .instructionsContradict }
+        try checkTerms(of: PlaceAsk(offer, owner, RigID(0)), rules)
+        let rigs = state.rigs(of: id)
+        let unsold = rigs.filter { $0.ask == nil }
+        guard state.orderCount(of: owner) + unsold.count <= Int(rules.mostOrders) else { throw .tooManyOrders }
+        guard farm.offer != offer else { return .farm(id) }
+        emit(.farmOffered(id, offer))
+        var returned = Returned()
+        for ask in rigs.compactMap({ $0.ask.flatMap { state.orders[$0] } }) where ask.ask?.farm == id {
+            adopt(offer, ask, rules, &returned)
+        }
+        match(returned)
+        try place(offer, of: id, owner, on: unsold.map(\.id), rules)
+        return .farm(id)
+    }
+
+    mutating func withdraw(_ id: FarmID, by owner: AccountID?) throws(Rejection) -> Outcome {
+        try checkNotHalted()
+        guard let farm = state.farms[id], owner == nil || farm.owner == owner else { throw .farmUnknown }
+        guard farm.offer != nil else { throw .farmNotOffered }
+        emit(.farmOffered(id, nil))
+        var returned = Returned()
+        var count: Int64 = 0
+        for ask in state.rigs(of: id).compactMap({ $0.ask.flatMap { state.orders[$0] } }) where ask.ask?.farm == id {
+            close(ask, .cancelled, &returned)
+            count += 1
+        }
+        match(returned)
+        return .cancelled(count)
+    }
+
+    private mutating func place(
+        _ offer: FarmOffer, of farm: FarmID, _ owner: AccountID, on rigs: [RigID], _ rules: MarketRules
+    ) throws(Rejection) {
+        guard state.status.phase == .open else { return }
+        for id in rigs {
+            guard let rig = state.rigs[id], rig.ask == nil, state.orderCount(of: owner) < Int(rules.mostOrders) else {
+                continue
+            }
+            let ask = order(for: PlaceAsk(offer, owner, id), on: rig, farm: farm, rules)
+            // A post-only offer that would match on one rig is still good for the others.
+            do { _ = try enter(ask, rules) } catch { continue }
+        }
+    }
+
+    /// Changes one rig's ask to the farm's new offer.
+    private mutating func adopt(_ offer: FarmOffer, _ old: Order, _ rules: MarketRules, _ returned: inout Returned) {
+        guard let details = old.ask, let rig = state.rigs[details.rig] else { return }
+        var new = order(for: PlaceAsk(offer, old.account, rig.id), on: rig, farm: details.farm, rules)
+        new.lots = max(new.lots, old.delivering)
+        (new.id, new.delivering, new.unsettled, new.placedAt) = (old.id, old.delivering, old.unsettled, old.placedAt)
+        (new.status, new.stamp, new.shown) = (old.status, old.stamp, old.shown)
+        if old.losesPriority(becoming: new) { new.stamp = nextStamp() }
+        new.settleShown()
+        emit(.orderAmended(new))
+        followSchedule(of: new.id, &returned)
+        if let order = state.orders[new.id], order.open > .zero { returned.add(order) }
+    }
+}
+
+extension PlaceAsk {
+    fileprivate init(_ offer: FarmOffer, _ owner: AccountID, _ rig: RigID) {
+        self.init(
+            account: owner, price: offer.price, rig: rig, most: offer.most, instructions: offer.instructions,
+            schedule: offer.schedule)
+    }
+}
