@@ -15,7 +15,7 @@ extension Exchange {
     }
 
     mutating func scheduleRules(_ rules: MarketRules, effectiveAt: Timestamp) throws(Rejection) -> Outcome {
-        guard rules.flaw == nil, state.rules?.canBecome(rules) == true else { throw .rulesInvalid }
+        guard rules.flaw == nil, state.rules?.hasSameUnits(as: rules) == true else { throw .rulesInvalid }
         guard effectiveAt > time, effectiveAt <= time + Exchange.longestPlan else { throw .effectiveTimeOutOfRange }
         let others = state.status.scheduled.filter { $0.effectiveAt != effectiveAt }
         guard others.count < MarketStatus.mostScheduled else { throw .effectiveTimeOutOfRange }

@@ -104,8 +104,8 @@ public struct MarketRules: Hashable, Sendable {
         return Lots(max(1, Int64(part)))
     }
 
-    /// Whether rules can follow these while orders stand: what prices and lots mean must stay.
-    func canBecome(_ other: MarketRules) -> Bool {
+    /// Whether prices and lots mean the same under both: only then can rules follow others while orders stand.
+    public func hasSameUnits(as other: MarketRules) -> Bool {
         symbol == other.symbol && lot == other.lot && priceUnit == other.priceUnit
     }
 

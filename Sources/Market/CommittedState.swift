@@ -47,7 +47,7 @@ final class CommittedState: Sendable {
             for command in commands {
                 for event in command.events {
                     // Before the event: a delivery can end and be closed in one batch.
-                    if let rig = MarketRoutes.rig(movedBy: event, in: content.state) { moved.insert(rig) }
+                    moved.formUnion(MarketRoutes.rigs(movedBy: event, in: content.state))
                     content.state.evolve(event)
                 }
             }
@@ -64,21 +64,36 @@ final class CommittedState: Sendable {
 
 /// Routes, as the committed state implies them.
 enum MarketRoutes {
-    /// The rig whose route an event may change.
-    static func rig(movedBy event: Event, in state: MarketState) -> RigID? {
+    /// The rigs whose routes an event may change.
+    static func rigs(movedBy event: Event, in state: MarketState) -> [RigID] {
         switch event {
-        case .deliveryOpened(let delivery): delivery.rig
-        case .deliveryEnded(let id, _, _): state.deliveries[id]?.rig
-        case .rigOnline(let rig, _, _, _): rig
-        case .marketDefined, .entryPosted, .poolTargetCreated, .poolTargetChanged, .rigRegistered, .rigOffline,
-            .rigMeasured, .orderPlaced, .askOffered, .orderSuspended, .orderResumed, .orderStamped, .orderClosed,
-            .lineSettled, .deliveryClosed, .answerRecorded:
-            nil
+        case .deliveryOpened(let delivery): [delivery.rig]
+        case .deliveryEnded(let id, _, _): state.deliveries[id].map { [$0.rig] } ?? []
+        case .rigOnline(let rig, _, _, _): [rig]
+        case .orderAmended(let order): order.bid == nil ? [] : rigs(of: order.id, in: state)
+        case .poolTargetChanged(let target, _): rigs(using: target, in: state)
+        case .marketDefined, .entryPosted, .poolTargetCreated, .rigRegistered, .rigOffline, .rigMeasured, .orderPlaced,
+            .askOffered, .orderSuspended, .orderResumed, .orderStamped, .orderClosed, .lineSettled, .deliveryClosed,
+            .answerRecorded, .ordersRepriced, .phaseChanged, .rulesScheduled, .rulesChanged, .indexPublished, .farmCreated,
+            .rigAssigned, .farmOffered, .silenceSet:
+            []
         }
     }
 
+    private static func rigs(of bid: OrderID, in state: MarketState) -> [RigID] {
+        state.deliveries(of: bid).filter(\.isRunning).map(\.rig)
+    }
+
+    /// Those that work for a buyer who names this pool. O(deliveries)
+    private static func rigs(using target: PoolTargetID, in state: MarketState) -> [RigID] {
+        guard let owner = state.targets[target]?.owner else { return [] }
+        return state.deliveries.values.filter {
+            $0.isRunning && $0.buyer == owner && state.orders[$0.bid]?.bid?.targets.contains(target) == true
+        }.map(\.rig)
+    }
+
     static func route(of id: RigID, in state: MarketState) -> Route? {
-        guard let rig = state.rigs[id], let running = rig.delivery, let delivery = state.deliveries[running],
+        guard let rig = state.rigs[id], let delivery = state.deliveries(on: id).first,
             let bid = state.orders[delivery.bid]?.bid
         else { return nil }
         let mask: UInt32 = if case .online(_, _, let mask) = rig.presence { mask } else { 0 }

@@ -17,9 +17,10 @@ public enum JournalBody {
     private static let checksumBytes = 8
 
     /// First byte of every body. Older versions stay readable.
-    public static let codingVersion: UInt8 = 1
-    /// Version of the rules that turn commands into events; commands re-run only under their own.
-    public static let rulesVersion: Int64 = 1
+    public static let codingVersion = CodingVersion.newest
+    /// Version of the rules that turn commands into events; commands re-run only under their own,
+    /// and state hashes compare only with those of the same version.
+    public static let rulesVersion: Int64 = 2
 
     public static func encode(_ commands: [JournalledCommand]) -> [UInt8] {
         var writer = BinaryWriter(reservingCapacity: 256 * (commands.count + 1))
@@ -36,9 +37,9 @@ public enum JournalBody {
     }
 
     public static func decode(_ bytes: [UInt8]) throws(BinaryCodingError) -> [JournalledCommand] {
-        var reader = BinaryReader(Array(bytes.dropLast(checksumBytes)))
-        let version = try reader.readByte()
-        guard version == codingVersion else { throw .unknownVersion(version) }
+        guard let version = bytes.first else { throw .truncated }
+        guard (CodingVersion.first...codingVersion).contains(version) else { throw .unknownVersion(version) }
+        var reader = BinaryReader(Array(bytes.dropFirst().dropLast(checksumBytes)), version: version)
         var end = BinaryReader(Array(bytes.suffix(checksumBytes)))
         let sum = UInt64(try end.readFixed()) | UInt64(try end.readFixed()) << 32
         guard sum == checksum(bytes.dropLast(checksumBytes)) else { throw .checksum }

@@ -80,10 +80,13 @@ final class LoadedMarket {
         }
         // Nothing was projected yet: the tables must be empty.
         let expected = stored.last == 0 ? MarketState().hash : stored.stateHash
-        guard state.hash == expected else { throw MarketStartError.stateMismatch(position: stored.last) }
+        // Another version's hash says nothing; the first row that this one writes does again.
+        let isComparable = stored.last == 0 || stored.rulesVersion == JournalBody.rulesVersion
+        guard !isComparable || state.hash == expected else { throw MarketStartError.stateMismatch(position: stored.last) }
         state.trackChanges()
         var at = stored.at
         var hash = stored.stateHash
+        var version = stored.rulesVersion
         var last = stored.last
         var appended = Appended()
         try journal.replay(after: stored.last) { row in
@@ -98,16 +101,19 @@ final class LoadedMarket {
                 throw MarketStartError.journalUnreadable(sequence: row.first, detail: "commands are missing in it")
             }
             for command in commands { for event in command.events { state.evolve(event) } }
-            guard state.hash == row.stateHash else { throw MarketStartError.stateMismatch(position: row.last) }
+            guard row.rulesVersion != JournalBody.rulesVersion || state.hash == row.stateHash else {
+                throw MarketStartError.stateMismatch(position: row.last)
+            }
             appended.entries += Appended(commands, first: row.first).entries
-            (at, hash, last) = (row.at, row.stateHash, row.last)
+            (at, version, hash, last) = (row.at, row.rulesVersion, row.stateHash, row.last)
         }
         guard last == position.last else {
             throw MarketStartError.journalUnreadable(sequence: position.last, detail: "the journal ends at \(last)")
         }
         let changes = state.takeChanges()
         let tail = last == stored.last ? nil : Projection(
-            previous: stored.last, last: last, at: at, stateHash: hash, changes: changes, appended: appended)
+            previous: stored.last, last: last, at: at, rulesVersion: version, stateHash: hash, changes: changes,
+            appended: appended)
         return LoadedMarket(
             committed: CommittedState(state, position: last), journal: journal, position: position, at: at, tail: tail)
     }
@@ -168,7 +174,8 @@ public final class MarketService: Sendable {
     private func define(_ rules: MarketRules) async throws {
         let known = writer.read { $0.rules }
         if let known {
-            guard known == rules else {
+            // Its rules may have changed since it was created, what prices and lots mean may not.
+            guard known.hasSameUnits(as: rules) else {
                 throw MarketStartError.rulesDiffer("it was created with \(known), this server has \(rules)")
             }
             return

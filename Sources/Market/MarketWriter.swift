@@ -359,7 +359,9 @@ extension Appended {
                     lines += 1
                 case .marketDefined, .poolTargetCreated, .poolTargetChanged, .rigRegistered, .rigOnline, .rigOffline,
                     .rigMeasured, .orderPlaced, .askOffered, .orderSuspended, .orderResumed, .orderStamped,
-                    .orderClosed, .deliveryOpened, .deliveryEnded, .deliveryClosed, .answerRecorded:
+                    .orderClosed, .deliveryOpened, .deliveryEnded, .deliveryClosed, .answerRecorded, .orderAmended,
+                    .ordersRepriced, .phaseChanged, .rulesScheduled, .rulesChanged, .indexPublished, .farmCreated,
+                    .rigAssigned, .farmOffered, .silenceSet:
                     break
                 }
             }

@@ -37,13 +37,14 @@ final class Projector: Sendable {
         let waiter = state.withLock { state in
             if state.pending == nil {
                 state.pending = Projection(
-                    previous: state.taken, last: row.last, at: row.at, stateHash: row.stateHash, changes: changes,
-                    appended: appended)
+                    previous: state.taken, last: row.last, at: row.at, rulesVersion: row.rulesVersion,
+                    stateHash: row.stateHash, changes: changes, appended: appended)
             } else {
                 state.pending?.changes.merge(changes)
                 state.pending?.appended.entries += appended.entries
                 state.pending?.last = row.last
                 state.pending?.at = row.at
+                state.pending?.rulesVersion = row.rulesVersion
                 state.pending?.stateHash = row.stateHash
             }
             defer { state.waiter = nil }

@@ -91,16 +91,19 @@ public struct Projection: Sendable {
     public var previous: Int64
     public var last: Int64
     public var at: Timestamp
+    public var rulesVersion: Int64
     public var stateHash: UInt64
     public var changes: StateChanges
     public var appended: Appended
 
     public init(
-        previous: Int64, last: Int64, at: Timestamp, stateHash: UInt64, changes: StateChanges, appended: Appended
+        previous: Int64, last: Int64, at: Timestamp, rulesVersion: Int64, stateHash: UInt64, changes: StateChanges,
+        appended: Appended
     ) {
         self.previous = previous
         self.last = last
         self.at = at
+        self.rulesVersion = rulesVersion
         self.stateHash = stateHash
         self.changes = changes
         self.appended = appended
@@ -111,12 +114,15 @@ public struct Projection: Sendable {
 public struct StoredTables: Sendable {
     public var last: Int64
     public var at: Timestamp
+    /// Under which the state was hashed (``JournalBody/rulesVersion``).
+    public var rulesVersion: Int64
     public var stateHash: UInt64
     public var state: StoredState
 
-    public init(last: Int64, at: Timestamp, stateHash: UInt64, state: StoredState) {
+    public init(last: Int64, at: Timestamp, rulesVersion: Int64, stateHash: UInt64, state: StoredState) {
         self.last = last
         self.at = at
+        self.rulesVersion = rulesVersion
         self.stateHash = stateHash
         self.state = state
     }
