@@ -117,9 +117,11 @@ extension Exchange {
                 if state.usable(bid.targets, versionMask: mask).isEmpty { end(running, .poolsUnusable, at: time, &returned) }
             }
             revive(new.id)
+            closeIfSpent(new.id)
         case .ask:
             // A narrower schedule may have closed on what is running.
-            followSchedule(of: new.id, &returned)
+            followSchedule(of: new.id, at: time, &returned)
+            armSchedule(of: new.id)
         }
         if let order = state.orders[new.id], order.open > .zero { returned.add(order) }
     }

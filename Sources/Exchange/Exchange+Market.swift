@@ -6,12 +6,16 @@ extension Exchange {
     mutating func setPhase(_ phase: MarketPhase) -> Outcome {
         guard phase != state.status.phase else { return .done }
         emit(.phaseChanged(phase))
-        guard phase == .open else { return .done }
-        // Everything that changed meanwhile meets now.
+        matchAll()
+        return .done
+    }
+
+    /// Everything that may suit each other by now meets.
+    private mutating func matchAll() {
+        guard state.status.phase == .open else { return }
         var returned = Returned()
         for order in state.orders.values where order.open > .zero { returned.add(order) }
         match(returned)
-        return .done
     }
 
     mutating func scheduleRules(_ rules: MarketRules, effectiveAt: Timestamp) throws(Rejection) -> Outcome {
@@ -25,7 +29,18 @@ extension Exchange {
 
     /// Planned rules whose time has come are in force before anything else of that time.
     mutating func adoptDueRules() {
+        guard let first = state.status.scheduled.first, first.effectiveAt <= time else { return }
         while let due = state.status.scheduled.first, due.effectiveAt <= time { emit(.rulesChanged(due)) }
+        // Other limits, fees and parts may let orders trade that could not before.
+        for order in state.orders.values.filter(\.isAlive).sorted(by: { $0.id < $1.id }) {
+            switch order.side {
+            case .bid:
+                revive(order.id)
+                closeIfSpent(order.id)
+            case .ask: refreshOffer(of: order.id)
+            }
+        }
+        matchAll()
     }
 
     mutating func publish(_ index: IndexPrice, _ rules: MarketRules) throws(Rejection) -> Outcome {
@@ -54,7 +69,7 @@ extension Exchange {
         try checkNotHalted()
         var returned = Returned()
         emit(.rigAssigned(id, farm))
-        if let ask = rig.ask.flatMap({ state.orders[$0] }), ask.ask?.farm != nil { close(ask, .leftFarm, &returned) }
+        if let ask = rig.ask.flatMap({ state.orders[$0] }), ask.ask?.farm != nil { close(ask, .leftFarm, at: time, &returned) }
         match(returned)
         if let farm, let offer = state.farms[farm]?.offer { try place(offer, of: farm, owner, on: [id], rules) }
         return .done
@@ -90,7 +105,7 @@ extension Exchange {
         var returned = Returned()
         var count: Int64 = 0
         for ask in state.rigs(of: id).compactMap({ $0.ask.flatMap { state.orders[$0] } }) where ask.ask?.farm == id {
-            close(ask, .cancelled, &returned)
+            close(ask, .cancelled, at: time, &returned)
             count += 1
         }
         match(returned)
@@ -121,8 +136,8 @@ extension Exchange {
         if old.losesPriority(becoming: new) { new.stamp = nextStamp() }
         new.settleShown()
         emit(.orderAmended(new))
-        followSchedule(of: new.id, &returned)
-        if let order = state.orders[new.id], order.open > .zero { returned.add(order) }
+        followSchedule(of: new.id, at: time, &returned)
+        armSchedule(of: new.id)
     }
 }
 

@@ -16,8 +16,10 @@ public struct Exchange: Sendable {
         self.state = state
         self.time = time
         // A state that only followed another exchange's events has lost sight of what is looked at again and again.
-        for id in state.scheduledAsks { self.state.timers.schedule(.schedule(id), at: Timestamp(microseconds: 0)) }
-        for account in state.silences.keys { self.state.timers.schedule(.silence(account), at: Timestamp(microseconds: 0)) }
+        for id in state.scheduledAsks { armSchedule(of: id) }
+        for account in state.silences.keys {
+            self.state.timers.schedule(.silence(account), at: state.silences[account] ?? time)
+        }
     }
 
     /// When something becomes due by itself, if nothing else happens before: then send ``Command/advance``.
@@ -151,12 +153,11 @@ public struct Exchange: Sendable {
         case .expiry(let id):
             guard let order = state.orders[id], order.isAlive, let expiry = order.instructions.expiresAt, expiry <= time
             else { return }
-            close(order, .expired, &returned)
-        case .silence(let account): hush(account, &returned)
+            close(order, .expired, at: timer.at, &returned)
+        case .silence(let account): hush(account, at: timer.at, &returned)
         case .schedule(let id):
-            guard let order = state.orders[id], order.isAlive, let schedule = order.ask?.schedule else { return }
-            followSchedule(of: id, &returned)
-            if let change = schedule.nextChange(after: time) { state.timers.schedule(.schedule(id), at: change) }
+            followSchedule(of: id, at: timer.at, &returned)
+            armSchedule(of: id)
         }
     }
 }

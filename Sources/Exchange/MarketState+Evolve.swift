@@ -250,16 +250,10 @@ extension MarketState {
         if order.ask?.schedule != nil { scheduledAsks.remove(order.id) }
     }
 
-    /// Its expiry, and a look at its daily schedule as soon as there is time.
+    /// Its expiry; daily schedules are looked after by the exchange, which knows the time.
     private mutating func scheduleTimers(of order: Order) {
         if let expiry = order.instructions.expiresAt { timers.schedule(.expiry(order.id), at: expiry) }
-        guard let ask = order.ask else { return }
-        if ask.schedule != nil {
-            scheduledAsks.insert(order.id)
-            timers.schedule(.schedule(order.id), at: order.placedAt)
-        } else {
-            scheduledAsks.remove(order.id)
-        }
+        if order.ask?.schedule != nil { scheduledAsks.insert(order.id) } else { scheduledAsks.remove(order.id) }
     }
 
     mutating func linkDerived(_ key: BillingKey) {
@@ -353,7 +347,7 @@ extension Order {
             shown = .zero
             return
         }
-        shown = min(shown, open)
+        shown = min(shown, min(open, displayed))
         if shown == .zero || shown < min(instructions.minimumFill, open) { shown = min(displayed, open) }
     }
 

@@ -1,5 +1,6 @@
 import Exchange
 import Ledger
+import OrderBook
 import Settlement
 import Testing
 import Units
@@ -102,8 +103,9 @@ struct Scenario {
             .placeBid(PlaceBid(
                 account: AccountID(account), clientOrderID: name, price: Price(price), lots: Lots(lots),
                 targets: (pools ?? [account]).map { PoolTargetID($0) },
-                timeInForce: ioc ? .immediateOrCancel : .goodTillCancelled, budget: budget.map { Satoshis($0) },
-                selfTrade: selfTrade)), at: seconds)
+                budget: budget.map { Satoshis($0) },
+                instructions: Instructions(
+                    timeInForce: ioc ? .immediateOrCancel : .goodTillCancelled, selfTrade: selfTrade))), at: seconds)
     }
 
     @discardableResult
@@ -114,7 +116,7 @@ struct Scenario {
         send(
             .placeAsk(PlaceAsk(
                 account: AccountID(account), clientOrderID: name, price: Price(price), rig: RigID(rig),
-                most: most.map { Lots($0) }, selfTrade: selfTrade)), at: seconds)
+                most: most.map { Lots($0) }, instructions: Instructions(selfTrade: selfTrade))), at: seconds)
     }
 
     @discardableResult
@@ -153,7 +155,8 @@ struct Scenario {
         case .lineSettled(let line): "d\(line.delivery) charged \(line.amounts.charge.rawValue)"
         case .deliveryClosed(let id): "d\(id) settled"
         case .marketDefined, .entryPosted, .poolTargetCreated, .poolTargetChanged, .rigRegistered, .rigOnline,
-            .rigOffline, .rigMeasured, .answerRecorded:
+            .rigOffline, .rigMeasured, .answerRecorded, .orderAmended, .ordersRepriced, .phaseChanged, .rulesScheduled,
+            .rulesChanged, .indexPublished, .farmCreated, .rigAssigned, .farmOffered, .silenceSet:
             nil
         }
     }
