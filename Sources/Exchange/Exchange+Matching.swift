@@ -100,7 +100,8 @@ extension Exchange {
         // Those on top come first: a resting order whose remainder suits others now, then again whom it met.
         var walking = [id]
         while let taker = walking.popLast() {
-            if let loosened = walk(taker, whileStamped: stopsWhenRestamped && taker == id ? stamp : nil) { walking += [taker, loosened] }
+            let stays = stopsWhenRestamped && taker == id
+            if let loosened = walk(taker, whileStamped: stays ? stamp : nil) { walking += [taker, loosened] }
             if stopsWhenRestamped, let now = state.book[id], now.stamp != stamp { return true }
         }
         return false
