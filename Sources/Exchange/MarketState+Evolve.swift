@@ -276,8 +276,12 @@ extension MarketState {
         scheduleTimer(of: delivery)
         deliveriesByRig[delivery.rig, default: []].insert(delivery.id)
         let isBidResting = (orders[delivery.bid]?.stamp ?? 0) < (orders[delivery.ask]?.stamp ?? 0)
-        deliver(delivery, delivery.bid, isResting: isBidResting)
-        deliver(delivery, delivery.ask, isResting: !isBidResting)
+        let (resting, arriving) = isBidResting ? (delivery.bid, delivery.ask) : (delivery.ask, delivery.bid)
+        let isNewest = orders[arriving]?.stamp == counters.stamp - 1
+        let hasMoved = deliver(delivery, resting, isResting: true)
+        deliver(delivery, arriving, isResting: false)
+        // The next part of an iceberg was there before the order that it meets, whose stamp stays the newest.
+        if hasMoved, isNewest { restamp(arriving) }
         heldByBid[delivery.bid, default: .zero] += delivery.held
         let key = delivery.billingKey
         if billings[key] == nil {
@@ -289,7 +293,9 @@ extension MarketState {
         billings.update(key) { $0.unsettled += 1 }
     }
 
-    private mutating func deliver(_ delivery: Delivery, _ id: OrderID, isResting: Bool) {
+    /// - Returns: whether an iceberg's next part came up, at the tail
+    @discardableResult
+    private mutating func deliver(_ delivery: Delivery, _ id: OrderID, isResting: Bool) -> Bool {
         deliveriesByOrder[id, default: []].insert(delivery.id)
         let stamp = counters.stamp
         change(id) {
@@ -297,7 +303,15 @@ extension MarketState {
             $0.unsettled += 1
             if $0.hide(delivery.lots, isResting: isResting) { $0.stamp = stamp }
         }
-        if orders[id]?.stamp == stamp { counters.stamp = stamp + 1 }
+        guard orders[id]?.stamp == stamp else { return false }
+        counters.stamp = stamp + 1
+        return true
+    }
+
+    private mutating func restamp(_ id: OrderID) {
+        let stamp = counters.stamp
+        counters.stamp = stamp + 1
+        change(id) { $0.stamp = stamp }
     }
 
     private mutating func end(_ id: DeliveryID, at: Timestamp, _ cause: EndCause) {
