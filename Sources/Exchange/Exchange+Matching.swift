@@ -153,19 +153,30 @@ extension Exchange {
         guard order.open > .zero else { return false }
         var holds: [OrderID: Satoshis] = [:]
         var spent: [AccountID: Satoshis] = [:]
-        return state.book.canFill(OrderBook.Taker(state.bookEntry(of: order))) { found in
+        /// Whether a bid on the way would take less than it is offered, so that the rest of the plan cannot be relied on.
+        var isAnyShort = false
+        func pays(_ bid: Order, _ hold: Satoshis?) -> Bool {
+            guard let hold else { return false }
+            return affords(bid, hold: (holds[bid.id] ?? .zero) + hold)
+                && (spent[bid.account] ?? .zero) + hold <= state.balance(.available(bid.account))
+        }
+        let fits = state.book.canFill(OrderBook.Taker(state.bookEntry(of: order))) { found in
             guard suits(order, found) else { return false }
             guard !found.isSelfTrade else { return true }
             guard let maker = state.orders[found.maker] else { return false }
             let (bid, ask) = order.side == .bid ? (order, maker) : (maker, order)
             guard let term = state.longestTerm(bid, ask, at: time),
-                let hold = Offer(rules, at: maker.price, found.lots).hold(for: term)
-            else { return false }
-            let bidTotal = (holds[bid.id] ?? .zero) + hold, accountTotal = (spent[bid.account] ?? .zero) + hold
-            guard affords(bid, hold: bidTotal), accountTotal <= state.balance(.available(bid.account)) else { return false }
-            (holds[bid.id], spent[bid.account]) = (bidTotal, accountTotal)
+                let hold = Offer(rules, at: maker.price, found.lots).hold(for: term), pays(bid, hold)
+            else {
+                let fewest = min(found.lots, max(state.fewestLots(of: bid), state.fewestLots(of: ask)))
+                if pays(bid, Offer(rules, at: maker.price, fewest).hold(for: rules.shortestTerm)) { isAnyShort = true }
+                return false
+            }
+            holds[bid.id, default: .zero] += hold
+            spent[bid.account, default: .zero] += hold
             return true
         }
+        return fits && !isAnyShort
     }
 
     private func suits(_ order: Order, _ found: OrderBook.Match) -> Bool {
