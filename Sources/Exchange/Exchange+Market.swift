@@ -54,7 +54,7 @@ extension Exchange {
         try checkNotHalted()
         var returned = Returned()
         emit(.rigAssigned(id, farm))
-        if let ask = rig.ask.flatMap({ state.orders[$0] }), ask.ask?.farm != nil { close(ask, .leftFarm, &returned) }
+        if let ask = rig.ask.flatMap({ state.orders[$0] }), ask.ask?.farm != nil { close(ask, .leftFarm, at: time, &returned) }
         match(returned)
         if let farm, let offer = state.farms[farm]?.offer { try place(offer, of: farm, owner, on: [id], rules) }
         return .done
@@ -90,7 +90,7 @@ extension Exchange {
         var returned = Returned()
         var count: Int64 = 0
         for ask in state.rigs(of: id).compactMap({ $0.ask.flatMap { state.orders[$0] } }) where ask.ask?.farm == id {
-            close(ask, .cancelled, &returned)
+            close(ask, .cancelled, at: time, &returned)
             count += 1
         }
         match(returned)

@@ -266,7 +266,7 @@ extension Exchange {
 
     /// Ends a running delivery; its lots go back to both orders that are alive.
     mutating func end(_ delivery: Delivery, _ cause: EndCause, at: Timestamp, _ returned: inout Returned) {
-        emit(.deliveryEnded(delivery.id, at: max(at, delivery.openedAt), cause))
+        emit(.deliveryEnded(delivery.id, at: min(max(at, delivery.openedAt), delivery.expiresAt), cause))
         refreshOffer(of: delivery.ask)
         let atFault: OrderID? =
             switch cause {

@@ -73,16 +73,16 @@ extension Exchange {
         // An immediate order's deliveries can still be stopped.
         guard order.isAlive || order.delivering > .zero else { throw .orderClosed }
         var returned = Returned()
-        close(order, .cancelled, &returned)
+        close(order, .cancelled, at: time, &returned)
         match(returned)
         return .done
     }
 
-    /// Closes an order and ends its deliveries.
-    mutating func close(_ order: Order, _ reason: CloseReason, _ returned: inout Returned) {
+    /// Closes an order and ends its deliveries, at a time that may have passed while nothing happened.
+    mutating func close(_ order: Order, _ reason: CloseReason, at: Timestamp, _ returned: inout Returned) {
         if order.isAlive { emit(.orderClosed(order.id, reason)) }
         for delivery in state.deliveries(of: order.id) where delivery.isRunning {
-            end(delivery, order.side == .bid ? .bidClosed : .askClosed, at: time, &returned)
+            end(delivery, order.side == .bid ? .bidClosed : .askClosed, at: at, &returned)
         }
     }
 
@@ -97,17 +97,17 @@ extension Exchange {
     mutating func cancelAll(of account: AccountID, _ side: Side?) throws(Rejection) -> Outcome {
         try checkNotHalted()
         var returned = Returned()
-        let count = closeAll(of: account, side, .cancelled, &returned)
+        let count = closeAll(of: account, side, .cancelled, at: time, &returned)
         match(returned)
         return .cancelled(count)
     }
 
     @discardableResult
     private mutating func closeAll(
-        of account: AccountID, _ side: Side?, _ reason: CloseReason, _ returned: inout Returned
+        of account: AccountID, _ side: Side?, _ reason: CloseReason, at: Timestamp, _ returned: inout Returned
     ) -> Int64 {
         let all = state.orders(of: account).filter { side == nil || $0.side == side }
-        for order in all { close(order, reason, &returned) }
+        for order in all { close(order, reason, at: at, &returned) }
         return Int64(all.count)
     }
 
@@ -131,7 +131,7 @@ extension Exchange {
             return
         }
         emit(.silenceSet(account, nil))
-        closeAll(of: account, nil, .silence, &returned)
+        closeAll(of: account, nil, .silence, at: deadline, &returned)
     }
 
     // MARK: - Checks

@@ -151,7 +151,7 @@ public struct Exchange: Sendable {
         case .expiry(let id):
             guard let order = state.orders[id], order.isAlive, let expiry = order.instructions.expiresAt, expiry <= time
             else { return }
-            close(order, .expired, &returned)
+            close(order, .expired, at: expiry, &returned)
         case .silence(let account): hush(account, &returned)
         case .schedule(let id):
             guard let order = state.orders[id], order.isAlive, let schedule = order.ask?.schedule else { return }
