@@ -32,7 +32,7 @@ extension Exchange {
         try amendInstructions(of: &new, amendment, rules)
         if new.instructions.peg != nil, !state.follow(&new, state.references, rules) { new.price = old.price }
         guard new != old else { throw .nothingToAmend }
-        if old.losesPriority(becoming: new) { new.stamp = state.counters.stamp }
+        if old.losesPriority(becoming: new) { (new.stamp, new.since) = (nextStamp(), nextStamp()) }
         new.settleShown()
         return new
     }

@@ -45,6 +45,7 @@ extension Exchange {
 
     mutating func publish(_ index: IndexPrice, _ rules: MarketRules) throws(Rejection) -> Outcome {
         guard index.price > Price(0), index.price.rawValue <= Peg.mostOffset else { throw .priceOutsideBand }
+        guard index.at <= time, index.at >= time - .day else { throw .effectiveTimeOutOfRange }
         if let last = state.status.index, index.at <= last.at { return .done }
         emit(.indexPublished(index))
         return .done
@@ -71,7 +72,13 @@ extension Exchange {
         emit(.rigAssigned(id, farm))
         if let ask = rig.ask.flatMap({ state.orders[$0] }), ask.ask?.farm != nil { close(ask, .leftFarm, at: time, &returned) }
         match(returned)
-        if let farm, let offer = state.farms[farm]?.offer { try place(offer, of: farm, owner, on: [id], rules) }
+        if let farm, let offer = state.farms[farm]?.offer {
+            if offer.isOver(at: time) {
+                emit(.farmOffered(farm, nil))
+            } else {
+                try place(offer, of: farm, owner, on: [id], rules)
+            }
+        }
         return .done
     }
 
@@ -115,7 +122,7 @@ extension Exchange {
     private mutating func place(
         _ offer: FarmOffer, of farm: FarmID, _ owner: AccountID, on rigs: [RigID], _ rules: MarketRules
     ) throws(Rejection) {
-        guard state.status.phase == .open else { return }
+        guard state.status.phase == .open, !offer.isOver(at: time + rules.shortestTerm) else { return }
         for id in rigs {
             guard let rig = state.rigs[id], rig.ask == nil, state.orderCount(of: owner) < Int(rules.mostOrders) else {
                 continue
@@ -132,13 +139,17 @@ extension Exchange {
         var new = order(for: PlaceAsk(offer, old.account, rig.id), on: rig, farm: details.farm, rules)
         new.lots = max(new.lots, old.delivering)
         (new.id, new.delivering, new.unsettled, new.placedAt) = (old.id, old.delivering, old.unsettled, old.placedAt)
-        (new.status, new.stamp, new.shown) = (old.status, old.stamp, old.shown)
-        if old.losesPriority(becoming: new) { new.stamp = nextStamp() }
+        (new.status, new.shown, new.stamp, new.since) = (old.status, old.shown, old.stamp, old.since)
+        if old.losesPriority(becoming: new) { (new.stamp, new.since) = (nextStamp(), nextStamp()) }
         new.settleShown()
         emit(.orderAmended(new))
         followSchedule(of: new.id, at: time, &returned)
         armSchedule(of: new.id)
     }
+}
+
+extension FarmOffer {
+    fileprivate func isOver(at time: Timestamp) -> Bool { instructions.expiresAt.map { $0 <= time } ?? false }
 }
 
 extension PlaceAsk {

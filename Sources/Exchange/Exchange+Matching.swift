@@ -131,12 +131,13 @@ extension Exchange {
     /// Whether an order is a remainder below its minimum, which may fill whole.
     private func isLoose(_ id: OrderID) -> Bool { state.book[id].map { $0.lots < $0.minimumFill } ?? false }
 
-    /// Fills two orders with each other if they suit. The one with the earlier stamp is the resting one.
+    /// Fills two orders with each other if they suit. The one that came earlier is the resting one.
     private mutating func meet(bid bidID: OrderID, ask askID: OrderID) -> Meeting {
-        guard let bidEntry = state.book[bidID], let askEntry = state.book[askID] else { return .passed }
-        let (resting, arriving) = bidEntry.stamp < askEntry.stamp ? (bidEntry, askEntry) : (askEntry, bidEntry)
-        guard let lots = OrderBook.Taker(arriving).fill(with: resting) else { return .passed }
-        guard let bid = state.orders[bidID], let ask = state.orders[askID], let details = ask.ask,
+        guard let bidEntry = state.book[bidID], let askEntry = state.book[askID], let bid = state.orders[bidID],
+            let ask = state.orders[askID]
+        else { return .passed }
+        let (resting, arriving) = bid.since < ask.since ? (bidEntry, askEntry) : (askEntry, bidEntry)
+        guard let lots = OrderBook.Taker(arriving).fill(with: resting), let details = ask.ask,
             let rig = state.rigs[details.rig], let rules = state.rules, bid.price >= ask.price
         else { return .passed }
         guard state.unsuited(bid, ask, rig, at: time) == nil else { return .passed }
@@ -147,9 +148,9 @@ extension Exchange {
         return fill(bid, ask, rig, lots, rules)
     }
 
-    /// The mode is the incoming order's: the one with the later stamp.
+    /// The mode is the incoming order's: the one that came later.
     private mutating func preventSelfTrade(_ bid: Order, _ ask: Order) {
-        let (arriving, resting) = bid.stamp > ask.stamp ? (bid, ask) : (ask, bid)
+        let (arriving, resting) = bid.since > ask.since ? (bid, ask) : (ask, bid)
         switch arriving.instructions.selfTrade {
         case .cancelIncoming: closeOpenPart(arriving)
         case .cancelResting: closeOpenPart(resting)
@@ -180,19 +181,30 @@ extension Exchange {
         guard order.open > .zero else { return false }
         var holds: [OrderID: Satoshis] = [:]
         var spent: [AccountID: Satoshis] = [:]
-        return state.book.canFill(OrderBook.Taker(state.bookEntry(of: order))) { found in
+        /// Whether a bid on the way would take less than it is offered, so that the rest of the plan cannot be relied on.
+        var isAnyShort = false
+        func pays(_ bid: Order, _ hold: Satoshis?) -> Bool {
+            guard let hold else { return false }
+            return affords(bid, hold: (holds[bid.id] ?? .zero) + hold)
+                && (spent[bid.account] ?? .zero) + hold <= state.balance(.available(bid.account))
+        }
+        let fits = state.book.canFill(OrderBook.Taker(state.bookEntry(of: order))) { found in
             guard suits(order, found) else { return false }
             guard !found.isSelfTrade else { return true }
             guard let maker = state.orders[found.maker] else { return false }
             let (bid, ask) = order.side == .bid ? (order, maker) : (maker, order)
             guard let term = state.longestTerm(bid, ask, at: time),
-                let hold = Offer(rules, at: maker.price, found.lots).hold(for: term)
-            else { return false }
-            let bidTotal = (holds[bid.id] ?? .zero) + hold, accountTotal = (spent[bid.account] ?? .zero) + hold
-            guard affords(bid, hold: bidTotal), accountTotal <= state.balance(.available(bid.account)) else { return false }
-            (holds[bid.id], spent[bid.account]) = (bidTotal, accountTotal)
+                let hold = Offer(rules, at: maker.price, found.lots).hold(for: term), pays(bid, hold)
+            else {
+                let fewest = min(found.lots, max(state.fewestLots(of: bid), state.fewestLots(of: ask)))
+                if pays(bid, Offer(rules, at: maker.price, fewest).hold(for: rules.shortestTerm)) { isAnyShort = true }
+                return false
+            }
+            holds[bid.id, default: .zero] += hold
+            spent[bid.account, default: .zero] += hold
             return true
         }
+        return fits && !isAnyShort
     }
 
     private func suits(_ order: Order, _ found: OrderBook.Match) -> Bool {
@@ -205,7 +217,7 @@ extension Exchange {
     // MARK: - Fill
 
     private mutating func fill(_ bid: Order, _ ask: Order, _ rig: Rig, _ most: Lots, _ rules: MarketRules) -> Meeting {
-        let price = bid.stamp < ask.stamp ? bid.price : ask.price
+        let price = bid.since < ask.since ? bid.price : ask.price
         guard let longest = state.longestTerm(bid, ask, at: time) else { return .passed }
         guard let (offer, term, hold) = affordable(bid, ask, most, price, longest, rules) else {
             // A smaller rig may still be paid for; a bid that can pay for none waits outside the book.

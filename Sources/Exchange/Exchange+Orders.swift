@@ -79,7 +79,7 @@ extension Exchange {
         return .done
     }
 
-    /// Closes an order and ends its deliveries.
+    /// Closes an order and ends its deliveries, at a time that may have passed while nothing happened.
     mutating func close(_ order: Order, _ reason: CloseReason, at: Timestamp, _ returned: inout Returned) {
         if order.isAlive { emit(.orderClosed(order.id, reason)) }
         for delivery in state.deliveries(of: order.id) where delivery.isRunning {
@@ -124,7 +124,7 @@ extension Exchange {
     }
 
     /// Cancels the orders of an account whose time is up.
-    mutating func hush(_ account: AccountID, at: Timestamp, _ returned: inout Returned) {
+    mutating func hush(_ account: AccountID, _ returned: inout Returned) {
         guard let deadline = state.silences[account] else { return }
         guard deadline <= time else {
             // It was heard of since.
@@ -132,7 +132,7 @@ extension Exchange {
             return
         }
         emit(.silenceSet(account, nil))
-        closeAll(of: account, nil, .silence, at: at, &returned)
+        closeAll(of: account, nil, .silence, at: deadline, &returned)
     }
 
     // MARK: - Checks

@@ -153,8 +153,8 @@ public struct Exchange: Sendable {
         case .expiry(let id):
             guard let order = state.orders[id], order.isAlive, let expiry = order.instructions.expiresAt, expiry <= time
             else { return }
-            close(order, .expired, at: timer.at, &returned)
-        case .silence(let account): hush(account, at: timer.at, &returned)
+            close(order, .expired, at: expiry, &returned)
+        case .silence(let account): hush(account, &returned)
         case .schedule(let id):
             followSchedule(of: id, at: timer.at, &returned)
             armSchedule(of: id)

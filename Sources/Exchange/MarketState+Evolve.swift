@@ -42,11 +42,11 @@ extension MarketState {
             counters.stamp = max(counters.stamp, stamp + 1)
             change(id) {
                 $0.status = .active
-                $0.stamp = stamp
+                $0.come(at: stamp)
             }
         case .orderStamped(let id, let stamp):
             counters.stamp = max(counters.stamp, stamp + 1)
-            change(id) { $0.stamp = stamp }
+            change(id) { $0.come(at: stamp) }
         case .orderClosed(let id, let reason):
             close(id, reason)
         case .deliveryOpened(let delivery):
@@ -161,7 +161,7 @@ extension MarketState {
         counters.stamp = max(counters.stamp, repricing.stamp + 1)
         change(repricing.order) {
             $0.price = repricing.price
-            $0.stamp = repricing.stamp
+            $0.come(at: repricing.stamp)
         }
     }
 
@@ -269,7 +269,7 @@ extension MarketState {
         trades.append(Trade(delivery))
         scheduleTimer(of: delivery)
         deliveriesByRig[delivery.rig, default: []].insert(delivery.id)
-        let isBidResting = (orders[delivery.bid]?.stamp ?? 0) < (orders[delivery.ask]?.stamp ?? 0)
+        let isBidResting = (orders[delivery.bid]?.since ?? 0) < (orders[delivery.ask]?.since ?? 0)
         deliver(delivery, delivery.bid, isResting: isBidResting)
         deliver(delivery, delivery.ask, isResting: !isBidResting)
         heldByBid[delivery.bid, default: .zero] += delivery.held
@@ -349,6 +349,12 @@ extension Order {
         }
         shown = min(shown, min(open, displayed))
         if shown == .zero || shown < min(instructions.minimumFill, open) { shown = min(displayed, open) }
+    }
+
+    /// Takes its place behind all others.
+    fileprivate mutating func come(at stamp: Int64) {
+        self.stamp = stamp
+        since = stamp
     }
 
     /// Takes filled lots out of an iceberg's displayed part.

@@ -74,7 +74,7 @@ struct Auditor {
         guard let old = state.orders[new.id] else { return check(false, "amended order is not there") }
         let isPriceWorse = old.side == .bid ? new.price > old.price : new.price != old.price
         let showsMore = (old.instructions.displayed?.rawValue ?? .max) < (new.instructions.displayed?.rawValue ?? .max)
-        let isKept = new.stamp == old.stamp
+        let isKept = new.stamp == old.stamp && new.since == old.since
         check(isKept != (isPriceWorse || showsMore || new.lots > old.lots), "order \(new.id) kept its stamp: \(isKept)")
         if !isKept { arrived.insert(new.id) }
         check(new.delivering == old.delivering && new.unsettled == old.unsettled, "order \(new.id) changed its past")
@@ -123,8 +123,8 @@ struct Auditor {
         check(details.rig == rig.id && rig.owner == ask.account, "\(name) sells another rig")
         check(delivery.terms.price <= bid.price && delivery.terms.price >= ask.price, "\(name) trades through a price")
         check(bid.price <= bid.limit && ask.price >= ask.limit, "\(name) trades through a limit")
-        let arriving = bid.stamp < ask.stamp ? ask : bid
-        check(delivery.terms.price == (bid.stamp < ask.stamp ? bid : ask).price, "\(name) is not at the earlier price")
+        let arriving = bid.since < ask.since ? ask : bid
+        check(delivery.terms.price == (bid.since < ask.since ? bid : ask).price, "\(name) is not at the earlier price")
         check(!(arriving.instructions.isPostOnly && arrived.contains(arriving.id)), "\(name) of a post-only order")
         check(bid.status == .active && ask.status == .active, "\(name) of orders that are not active")
         check(Auditor.takes(before, bid, rig), "\(name) on pools that cannot take the rig")
@@ -142,7 +142,7 @@ struct Auditor {
         _ name: String, _ before: MarketState, _ bid: Order, _ ask: Order, _ delivery: Delivery, _ rules: MarketRules,
         _ time: Timestamp
     ) {
-        let (arriving, resting) = bid.stamp < ask.stamp ? (ask, bid) : (bid, ask)
+        let (arriving, resting) = bid.since < ask.since ? (ask, bid) : (bid, ask)
         let fewest = Auditor.fewest(bid, ask, rules)
         let most = max(fewest, min(Auditor.open(arriving), Auditor.shown(resting)))
         let lots = delivery.lots.rawValue, funds = Int128(Auditor.funds(before, bid)), price = delivery.terms.price
@@ -442,7 +442,7 @@ struct Auditor {
             longest(bid, ask, rules, time) != nil
         else { return false }
         if bid.account == ask.account { return orSelf }
-        let price = (bid.stamp < ask.stamp ? bid : ask).price
+        let price = (bid.since < ask.since ? bid : ask).price
         return hold(fewest, price, rules.shortestTerm, rules) <= Int128(funds(s, bid))
     }
 
