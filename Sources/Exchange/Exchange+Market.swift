@@ -133,7 +133,7 @@ extension Exchange {
         }
     }
 
-    /// Changes one rig's ask to the farm's new offer.
+    /// Changes one rig's ask to the farm's new offer; a post-only one that would match at once keeps its former terms.
     private mutating func adopt(_ offer: FarmOffer, _ old: Order, _ rules: MarketRules, _ returned: inout Returned) {
         guard let details = old.ask, let rig = state.rigs[details.rig] else { return }
         var new = order(for: PlaceAsk(offer, old.account, rig.id), on: rig, farm: details.farm, rules)
@@ -142,6 +142,7 @@ extension Exchange {
         (new.status, new.shown, new.stamp, new.since) = (old.status, old.shown, old.stamp, old.since)
         if old.losesPriority(becoming: new) { (new.stamp, new.since) = (nextStamp(), nextStamp()) }
         new.settleShown()
+        if new.instructions.isPostOnly, new.stamp != old.stamp, wouldMatch(new) { return }
         emit(.orderAmended(new))
         followSchedule(of: new.id, at: time, &returned)
         armSchedule(of: new.id)

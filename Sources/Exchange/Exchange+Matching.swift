@@ -61,7 +61,17 @@ extension Exchange {
                 if isLoosened { bids.insert(bid.id) }
             }
         }
-        for bid in bids.compactMap({ state.book[$0] }).sorted(by: OrderBook.Entry.tradesBefore) { match(bid.id) }
+        var waiting = Deque(bids.compactMap { state.book[$0] }.sorted(by: OrderBook.Entry.tradesBefore))
+        while let bid = waiting.popFirst() {
+            guard match(bid.id, stopsWhenRestamped: waiting.first?.price == bid.price), let left = state.book[bid.id] else {
+                continue
+            }
+            Exchange.insert(left, &waiting)
+        }
+    }
+
+    private static func insert(_ entry: OrderBook.Entry, _ queue: inout Deque<OrderBook.Entry>) {
+        queue.insert(entry, at: queue.firstIndex { OrderBook.Entry.tradesBefore(entry, $0) } ?? queue.count)
     }
 
     /// A resting bid meets returned asks, best first.
@@ -85,7 +95,7 @@ extension Exchange {
             case .changed:
                 guard let left = state.book[ask.id], left.stamp != ask.stamp else { continue }
                 asks.remove(at: place)
-                asks.insert(left, at: asks.firstIndex { OrderBook.Entry.tradesBefore(left, $0) } ?? asks.count)
+                Exchange.insert(left, &asks)
             }
         }
         return false
@@ -358,6 +368,7 @@ extension Exchange {
         guard let order = state.orders[id], order.isAlive, let change = order.ask?.schedule?.nextChange(after: time) else {
             return
         }
+        scheduleChanges[id] = change
         state.timers.schedule(.schedule(id), at: change)
     }
 

@@ -124,9 +124,9 @@ extension Exchange {
     }
 
     /// Cancels the orders of an account whose time is up.
-    mutating func hush(_ account: AccountID, _ returned: inout Returned) {
+    mutating func hush(_ account: AccountID, at now: Timestamp, _ returned: inout Returned) {
         guard let deadline = state.silences[account] else { return }
-        guard deadline <= time else {
+        guard deadline <= now else {
             // It was heard of since.
             state.timers.schedule(.silence(account), at: deadline)
             return

@@ -11,6 +11,8 @@ public struct Exchange: Sendable {
     /// Time of the last command; never runs backwards.
     public private(set) var time: Timestamp
     var events: [Event] = []
+    /// When the daily schedules of asks are looked at next.
+    var scheduleChanges: [OrderID: Timestamp] = [:]
 
     public init(_ state: MarketState = MarketState(), time: Timestamp = Timestamp(microseconds: 0)) {
         self.state = state
@@ -146,16 +148,21 @@ public struct Exchange: Sendable {
             else { return }
             for delivery in state.deliveries(on: id) { end(delivery, .rigAway, at: timer.at, &returned) }
         case .hold(let id):
-            guard let delivery = state.deliveries[id], !delivery.isRunning else { return }
+            guard let delivery = state.deliveries[id], case .ended(let end, _) = delivery.phase, let rules = state.rules,
+                end + rules.holdLimit <= timer.at
+            else { return }
             release(delivery)
             resumeFunded(delivery.buyer, &returned)
         case .rules: break
         case .expiry(let id):
-            guard let order = state.orders[id], order.isAlive, let expiry = order.instructions.expiresAt, expiry <= time
+            guard let order = state.orders[id], order.isAlive, let expiry = order.instructions.expiresAt,
+                expiry <= timer.at
             else { return }
             close(order, .expired, at: expiry, &returned)
-        case .silence(let account): hush(account, &returned)
+        case .silence(let account): hush(account, at: timer.at, &returned)
         case .schedule(let id):
+            guard scheduleChanges[id] == timer.at else { return }
+            scheduleChanges[id] = nil
             followSchedule(of: id, at: timer.at, &returned)
             armSchedule(of: id)
         }

@@ -101,6 +101,10 @@ extension MarketState {
         let old = rules
         rules = planned.rules
         if old?.sellerFee != planned.rules.sellerFee || old?.buyerFee != planned.rules.buyerFee { counters.tariff += 1 }
+        if old?.holdLimit != planned.rules.holdLimit || old?.awayLimit != planned.rules.awayLimit {
+            for delivery in deliveries.values { scheduleTimer(of: delivery) }
+            for rig in rigs.values { scheduleTimer(of: rig) }
+        }
         // What may be sold of a rig can be another part now.
         guard old?.smallestSlice != planned.rules.smallestSlice else { return }
         for order in orders.values where order.side == .ask && order.open > .zero { syncBook(order) }

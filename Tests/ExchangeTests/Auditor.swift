@@ -125,7 +125,7 @@ struct Auditor {
         check(bid.price <= bid.limit && ask.price >= ask.limit, "\(name) trades through a limit")
         let arriving = bid.since < ask.since ? ask : bid
         check(delivery.terms.price == (bid.since < ask.since ? bid : ask).price, "\(name) is not at the earlier price")
-        check(!(arriving.instructions.isPostOnly && arrived.contains(arriving.id)), "\(name) of a post-only order")
+        check(!(arriving.instructions.isPostOnly && arrived.contains(arriving.id)), "\(name) of a post-only order: \(bid), \(ask)")
         check(bid.status == .active && ask.status == .active, "\(name) of orders that are not active")
         check(Auditor.takes(before, bid, rig), "\(name) on pools that cannot take the rig")
         check(delivery.openedAt == time, "\(name) opened at another time")

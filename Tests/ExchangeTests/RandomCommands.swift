@@ -157,6 +157,8 @@ struct RandomCommands {
         rules.term = .seconds(random.pick([60, 180, 300]))
         rules.mostOrders = random.pick([6, 20, 100_000])
         rules.tick = random.pick([1000, 1, 50_000])
+        rules.holdLimit = .seconds(random.pick([240, 300]))
+        rules.awayLimit = .seconds(random.pick([30, 45]))
         if random.chance(5) { rules.lot = Hashrate(hashesPerSecond: 5) }
         return rules
     }
