@@ -49,15 +49,25 @@ extension Exchange {
             while let gone = asks.first, state.book[gone.id] == nil { asks.removeFirst() }
             guard let best = asks.first, bid.price >= best.price else { break }
             let following = state.book.next(after: here)
+            let isLastOfLevel = following.map { state.book[$0].price != bid.price } ?? true
             if bids.remove(bid.id) != nil {
-                match(bid.id)
+                match(bid.id, onePart: !isLastOfLevel)
+                // An iceberg's next part is met again at the level's tail.
+                if let left = state.book[bid.id], left.stamp != bid.stamp { bids.insert(bid.id) }
             } else {
-                let isLastOfLevel = following.map { state.book[$0].price != bid.price } ?? true
                 meet(bid, &asks, isLastOfLevel: isLastOfLevel)
             }
             cursor = following
         }
-        for bid in bids.compactMap({ state.book[$0] }).sorted(by: OrderBook.Entry.tradesBefore) { match(bid.id) }
+        var waiting = Deque(bids.compactMap { state.book[$0] }.sorted(by: OrderBook.Entry.tradesBefore))
+        while let bid = waiting.popFirst() {
+            match(bid.id, onePart: waiting.first?.price == bid.price)
+            if let left = state.book[bid.id], left.stamp != bid.stamp { Exchange.insert(left, &waiting) }
+        }
+    }
+
+    private static func insert(_ entry: OrderBook.Entry, _ queue: inout Deque<OrderBook.Entry>) {
+        queue.insert(entry, at: queue.firstIndex { OrderBook.Entry.tradesBefore(entry, $0) } ?? queue.count)
     }
 
     /// A resting bid meets returned asks, best first.
@@ -70,6 +80,11 @@ extension Exchange {
                 asks.remove(at: place)
                 continue
             }
+            guard ask.stamp == asks[place].stamp else {
+                asks.remove(at: place)
+                Exchange.insert(ask, &asks)
+                continue
+            }
             guard ask.price <= now.price else { return }
             let (maker, arriving) = now.stamp < ask.stamp ? (now, ask) : (ask, now)
             guard let lots = OrderBook.Taker(arriving).fill(with: maker) else {
@@ -79,30 +94,35 @@ extension Exchange {
             switch meet(bid: now.id, ask: ask.id, lots) {
             case .passed: place += 1
             case .exhausted: return
-            case .changed:
-                guard let left = state.book[ask.id], left.stamp != ask.stamp else { continue }
-                asks.remove(at: place)
-                asks.insert(left, at: asks.firstIndex { OrderBook.Entry.tradesBefore(left, $0) } ?? asks.count)
+            case .changed: break
             }
         }
     }
 
     /// Matches an order with the other side of the book.
-    mutating func match(_ id: OrderID) {
+    ///
+    /// - Parameter onePart: when it is an iceberg that rests, only until its displayed part is sold
+    mutating func match(_ id: OrderID, onePart: Bool = false) {
         guard state.status.phase == .open, let entry = state.book[id] else { return }
         var taker = OrderBook.Taker(entry)
         while let found = state.book.next(for: &taker) {
             let (bid, ask) = entry.side == .bid ? (id, found.maker) : (found.maker, id)
-            switch meet(bid: bid, ask: ask, found.lots) {
+            switch meet(bid: bid, ask: ask, lots(id, found)) {
             case .passed: state.book.skip(found, &taker)
             case .changed: break
             case .exhausted:
                 if entry.side == .bid { return }
                 if state.book[found.maker] != nil { state.book.skip(found, &taker) }
             }
-            guard let left = state.book[id] else { return }
+            guard let left = state.book[id], !onePart || left.stamp == entry.stamp else { return }
             taker.lots = left.lots
         }
+    }
+
+    /// How many lots an order trades with one that it found: the earlier of the two rests and shows only a part.
+    private func lots(_ id: OrderID, _ found: OrderBook.Match) -> Lots {
+        guard let entry = state.book[id], let other = state.book[found.maker], entry.stamp < other.stamp else { return found.lots }
+        return OrderBook.Taker(other).fill(with: entry) ?? found.lots
     }
 
     /// Fills two orders with each other if they suit.
