@@ -33,7 +33,7 @@ extension Exchange {
         if new.instructions.peg != nil, !state.follow(&new, state.references, rules) { new.price = old.price }
         guard new != old else { throw .nothingToAmend }
         if old.losesPriority(becoming: new) { new.stamp = state.counters.stamp }
-        new.settleShown()
+        new.settleShown(after: old)
         return new
     }
 
@@ -126,6 +126,14 @@ extension Exchange {
 }
 
 extension Order {
+    /// A larger part to display comes up at once, a smaller one takes back what it shows less.
+    mutating func settleShown(after old: Order) {
+        if let before = old.instructions.displayed, let now = instructions.displayed {
+            shown = now > before ? now : min(shown, now)
+        }
+        settleShown()
+    }
+
     /// Whether an amendment costs time priority: a higher price, more lots, more displayed lots, and any other price of
     /// an ask, which by a lower one comes towards the bids anew.
     func losesPriority(becoming new: Order) -> Bool {

@@ -119,7 +119,7 @@ extension Exchange {
         (new.id, new.delivering, new.unsettled, new.placedAt) = (old.id, old.delivering, old.unsettled, old.placedAt)
         (new.status, new.stamp, new.shown) = (old.status, old.stamp, old.shown)
         if old.losesPriority(becoming: new) { new.stamp = nextStamp() }
-        new.settleShown()
+        new.settleShown(after: old)
         emit(.orderAmended(new))
         followSchedule(of: new.id, &returned)
         if let order = state.orders[new.id], order.open > .zero { returned.add(order) }
