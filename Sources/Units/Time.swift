@@ -25,8 +25,8 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
     /// RFC 3339, UTC, with microseconds: `2026-01-31T12:00:00.000000Z`.
     public var description: String {
         let day = Int64(86_400_000_000)
-        let days = microseconds >= 0 ? microseconds / day : -((-microseconds + day - 1) / day)
-        let inDay = microseconds - days * day
+        let (quotient, remainder) = microseconds.quotientAndRemainder(dividingBy: day)
+        let (days, inDay) = remainder < 0 ? (quotient - 1, remainder + day) : (quotient, remainder)
         let (year, month, dayOfMonth) = Timestamp.civil(fromDays: days)
         func pad(_ n: Int64, _ width: Int) -> String {
             let text = String(n)
