@@ -118,10 +118,16 @@ extension Exchange {
             }
             revive(new.id)
         case .ask:
-            // A narrower schedule may have closed on what is running.
-            followSchedule(of: new.id, &returned)
+            settleSchedule(of: new.id, &returned)
         }
         if let order = state.orders[new.id], order.open > .zero { returned.add(order) }
+    }
+
+    /// An amended ask's schedule may have closed on what is running, or opened.
+    mutating func settleSchedule(of id: OrderID, _ returned: inout Returned) {
+        followSchedule(of: id, since: time, &returned)
+        refreshOffer(of: id)
+        watchSchedule(of: id)
     }
 }
 

@@ -121,7 +121,7 @@ extension Exchange {
         if old.losesPriority(becoming: new) { new.stamp = nextStamp() }
         new.settleShown(after: old)
         emit(.orderAmended(new))
-        followSchedule(of: new.id, &returned)
+        settleSchedule(of: new.id, &returned)
         if let order = state.orders[new.id], order.open > .zero { returned.add(order) }
     }
 }

@@ -331,11 +331,15 @@ extension Exchange {
         }
     }
 
-    /// Ends what an ask delivers outside its daily schedule, and suspends or resumes it.
-    mutating func followSchedule(of id: OrderID, _ returned: inout Returned) {
+    /// Ends what an ask delivers outside its daily schedule, when that closed, and suspends or resumes it.
+    mutating func followSchedule(of id: OrderID, since last: Timestamp, _ returned: inout Returned) {
         guard let ask = state.orders[id], ask.isAlive else { return }
-        if let schedule = ask.ask?.schedule, !schedule.isOpen(at: time) {
-            for running in state.deliveries(of: id) where running.isRunning { end(running, .askPaused, at: time, &returned) }
+        if let schedule = ask.ask?.schedule {
+            let closing = schedule.isOpen(at: last) ? schedule.nextChange(after: last) : last
+            guard let closing, closing <= time else { return }
+            for running in state.deliveries(of: id) where running.isRunning && running.openedAt <= closing {
+                end(running, .askPaused, at: closing, &returned)
+            }
         }
         refreshOffer(of: id)
         if let order = state.orders[id], order.open > .zero { returned.add(order) }
@@ -447,7 +451,10 @@ extension MarketState {
         var term = rules.term
         if let expiry = bid.instructions.expiresAt { term = min(term, expiry - time) }
         if let expiry = ask.instructions.expiresAt { term = min(term, expiry - time) }
-        if let change = ask.ask?.schedule?.nextChange(after: time) { term = min(term, change - time) }
+        if let schedule = ask.ask?.schedule {
+            guard schedule.isOpen(at: time) else { return nil }
+            if let closing = schedule.nextChange(after: time) { term = min(term, closing - time) }
+        }
         return term >= rules.shortestTerm ? term : nil
     }
 

@@ -62,6 +62,7 @@ extension Exchange {
         if order.instructions.isPostOnly, wouldMatch(order) { throw .wouldMatch }
         if order.instructions.timeInForce == .fillOrKill, !canFillWhole(order, rules) { throw .cannotFillWhole }
         emit(.orderPlaced(order))
+        watchSchedule(of: order.id)
         match(order.id)
         closeRemainder(of: order.id)
         return order.id

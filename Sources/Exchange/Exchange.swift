@@ -16,7 +16,7 @@ public struct Exchange: Sendable {
         self.state = state
         self.time = time
         // A state that only followed another exchange's events has lost sight of what is looked at again and again.
-        for id in state.scheduledAsks { self.state.timers.schedule(.schedule(id), at: Timestamp(microseconds: 0)) }
+        for id in state.scheduledAsks { watchSchedule(of: id) }
         for account in state.silences.keys { self.state.timers.schedule(.silence(account), at: Timestamp(microseconds: 0)) }
     }
 
@@ -32,12 +32,12 @@ public struct Exchange: Sendable {
     /// - Returns: the answer and, in order, what happened. A refusal changes nothing (but may be recorded for its
     ///   idempotency key).
     public mutating func apply(_ envelope: CommandEnvelope, at now: Timestamp) -> (outcome: Outcome, events: [Event]) {
-        let lastSecond = time.seconds
+        let last = time
         time = max(now, time)
         events.removeAll(keepingCapacity: true)
         adoptDueRules()
-        fireTimers()
-        if time.seconds > lastSecond, state.status.phase == .open, !state.pegged.isEmpty, let rules = state.rules {
+        fireTimers(since: last)
+        if time.seconds > last.seconds, state.status.phase == .open, !state.pegged.isEmpty, let rules = state.rules {
             reprice(rules)
         }
         let outcome = answer(envelope)
@@ -121,19 +121,20 @@ public struct Exchange: Sendable {
 
     // MARK: - Time
 
-    private mutating func fireTimers() {
+    /// - Parameter last: the time of the last command: nothing happened since then
+    private mutating func fireTimers(since last: Timestamp) {
         while let first = state.timers.next, first.at <= time {
             // All ends of one instant return their lots first, in delivery order; then they match.
             var returned = Returned()
             while let timer = state.timers.next, timer.at == first.at {
                 while state.timers.next == timer { state.timers.popFirst() }
-                fire(timer, &returned)
+                fire(timer, since: last, &returned)
             }
             match(returned)
         }
     }
 
-    private mutating func fire(_ timer: Timer, _ returned: inout Returned) {
+    private mutating func fire(_ timer: Timer, since last: Timestamp, _ returned: inout Returned) {
         switch timer.deadline {
         case .term(let id):
             guard let delivery = state.deliveries[id], delivery.isRunning else { return }
@@ -154,10 +155,16 @@ public struct Exchange: Sendable {
             close(order, .expired, at: expiry, &returned)
         case .silence(let account): hush(account, &returned)
         case .schedule(let id):
-            guard let order = state.orders[id], order.isAlive, let schedule = order.ask?.schedule else { return }
-            followSchedule(of: id, &returned)
-            if let change = schedule.nextChange(after: time) { state.timers.schedule(.schedule(id), at: change) }
+            guard state.orders[id]?.ask?.schedule != nil else { return }
+            followSchedule(of: id, since: last, &returned)
+            watchSchedule(of: id)
         }
+    }
+
+    /// Has an ask looked at when its daily schedule opens or closes next.
+    mutating func watchSchedule(of id: OrderID) {
+        guard let order = state.orders[id], order.isAlive, let change = order.ask?.schedule?.nextChange(after: time) else { return }
+        state.timers.schedule(.schedule(id), at: change)
     }
 }
 

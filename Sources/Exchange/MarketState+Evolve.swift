@@ -250,16 +250,11 @@ extension MarketState {
         if order.ask?.schedule != nil { scheduledAsks.remove(order.id) }
     }
 
-    /// Its expiry, and a look at its daily schedule as soon as there is time.
+    /// Its expiry. The exchange knows the time, and so when a daily schedule changes.
     private mutating func scheduleTimers(of order: Order) {
         if let expiry = order.instructions.expiresAt { timers.schedule(.expiry(order.id), at: expiry) }
         guard let ask = order.ask else { return }
-        if ask.schedule != nil {
-            scheduledAsks.insert(order.id)
-            timers.schedule(.schedule(order.id), at: order.placedAt)
-        } else {
-            scheduledAsks.remove(order.id)
-        }
+        if ask.schedule != nil { scheduledAsks.insert(order.id) } else { scheduledAsks.remove(order.id) }
     }
 
     mutating func linkDerived(_ key: BillingKey) {
