@@ -21,17 +21,21 @@ extension Exchange {
     /// The order as it would be, all checked.
     private func amended(_ old: Order, _ amendment: Amendment, _ rules: MarketRules) throws(Rejection) -> Order {
         var new = old
-        switch old.details {
-        case .bid(let bid): try amend(&new, bid, amendment, rules)
-        case .ask(let ask): try amend(&new, ask, amendment, rules)
-        }
         if let price = amendment.price {
             try check(price, rules)
             (new.limit, new.price) = (price, price)
         }
+        switch old.details {
+        case .bid(let bid): try amend(&new, bid, amendment, rules)
+        case .ask(let ask): try amend(&new, ask, amendment, rules)
+        }
         try amendInstructions(of: &new, amendment, rules)
-        if new.instructions.peg != nil, !state.follow(&new, state.references, rules) { new.price = old.price }
+        if new.instructions.peg != nil, !state.follow(&new, state.references, rules) {
+            // The last price stays until the reference is back, but never beyond the new limit.
+            new.price = new.side == .bid ? min(old.price, new.limit) : max(old.price, new.limit)
+        }
         guard new != old else { throw .nothingToAmend }
+        if isSpent(new), !isSpent(old) { throw .insufficientFunds }
         if old.losesPriority(becoming: new) { new.stamp = state.counters.stamp }
         new.settleShown(after: old)
         return new
@@ -58,7 +62,7 @@ extension Exchange {
             new.lots = lots
         }
         if amendment.lots != nil || amendment.price != nil {
-            try checkValue(new.lots, at: amendment.price ?? new.limit, rules)
+            try checkValue(new.lots, at: new.limit, rules)
         }
         new.details = .bid(bid)
     }

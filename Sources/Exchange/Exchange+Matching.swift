@@ -375,13 +375,16 @@ extension Exchange {
         }
     }
 
-    /// A bid whose budget pays for nothing more, with nothing left to settle, is over.
     private mutating func closeIfSpent(_ id: OrderID) {
-        guard let bid = state.orders[id], bid.isAlive, bid.unsettled == 0, let details = bid.bid,
-            let budget = details.budget, let rules = state.rules, let least = leastHold(of: bid, rules),
-            details.spent + least > budget
-        else { return }
+        guard let bid = state.orders[id], bid.isAlive, isSpent(bid) else { return }
         emit(.orderClosed(id, .budgetSpent))
+    }
+
+    /// Whether a bid's budget pays for nothing more, with nothing left to settle: then it is over.
+    func isSpent(_ bid: Order) -> Bool {
+        guard bid.unsettled == 0, let details = bid.bid, let budget = details.budget, let rules = state.rules else { return false }
+        guard let least = leastHold(of: bid, rules) else { return true }
+        return details.spent + least > budget
     }
 }
 
