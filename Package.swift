@@ -82,6 +82,7 @@ let package = Package(
                 "Database",
             ],
             swiftSettings: settings),
+        .target(name: "Benchmarks", dependencies: ["Units", "OrderBook"], swiftSettings: settings),
         .target(name: "StratumLines", dependencies: [nioCore], swiftSettings: settings),
         .target(
             name: "Miner",
@@ -124,7 +125,7 @@ let package = Package(
             name: "hashspot",
             dependencies: [
                 "Miner", "MiningPool", "Stratum", "Units", "Exchange", "Store", "Market", "Database", "Server", "Demo",
-                "WebAPI", logging, nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "WebAPI", "Benchmarks", logging, nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
 
@@ -147,7 +148,7 @@ let package = Package(
         .testTarget(
             name: "BinaryCodingTests", dependencies: ["BinaryCoding", "TestSupport"], swiftSettings: settings),
         .testTarget(
-            name: "OrderBookTests", dependencies: ["OrderBook", "Units", "TestSupport"], swiftSettings: settings),
+            name: "OrderBookTests", dependencies: ["OrderBook", "Benchmarks", "Units", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Units"], swiftSettings: settings),
         .testTarget(
             name: "SettlementTests", dependencies: ["Settlement", "Units", "TestSupport"], swiftSettings: settings),

@@ -238,7 +238,7 @@ extension MarketState {
 
 extension Order {
     var bookEntry: OrderBook.Entry {
-        OrderBook.Entry(id: id, side: side, price: price, lots: open, stamp: stamp)
+        OrderBook.Entry(id: id, owner: account, side: side, price: price, lots: open, stamp: stamp)
     }
 }
 
