@@ -164,6 +164,7 @@ struct BookPair {
             let match = book.next(for: &taker)
             try expect(match, reference.next(for: entry, behind: skipped), "next for \(entry) behind \(String(describing: skipped))")
             guard let match, let maker = book[match.maker] else { return }
+            if random.chance(20) { try compareCanFill(taker, entry, behind: skipped) }
             switch random.int(1...10) {
             case 1...5 where !match.isSelfTrade:
                 fill(maker, match, &entry)
@@ -172,7 +173,6 @@ struct BookPair {
             case ...8:
                 book.skip(match, &taker)
                 skipped = maker
-                if random.chance(20) { try compareCanFill(taker, entry, behind: skipped) }
             default:
                 book.remove(match.maker)
                 reference.remove(match.maker)
