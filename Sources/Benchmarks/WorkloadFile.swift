@@ -6,12 +6,14 @@ extension Workload {
         case unreadable(String)
         case notAWorkload(String)
         case outOfRange(String)
+        case unwritable(String)
 
         public var description: String {
             switch self {
             case .unreadable(let path): "\(path): cannot be read"
             case .notAWorkload(let path): "\(path): not a workload, or its size is not what its header says"
             case .outOfRange(let path): "\(path): an operation has a quantity, an id or a side out of range"
+            case .unwritable(let path): "\(path): cannot be written"
             }
         }
     }
@@ -24,6 +26,10 @@ extension Workload {
         guard let workload = data.withUnsafeBytes({ Workload(bytes: $0) }) else { throw .notAWorkload(path) }
         guard (workload.preload + workload.operations).allSatisfy(\.isInRange) else { throw .outOfRange(path) }
         self = workload
+    }
+
+    public func write(to path: String) throws(FileError) {
+        guard FileManager.default.createFile(atPath: path, contents: Data(bytes)) else { throw .unwritable(path) }
     }
 
     /// The file's contents.

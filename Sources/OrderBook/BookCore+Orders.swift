@@ -2,56 +2,32 @@ public import Units
 
 /// Orders come, change and go.
 extension BookCore {
-    /// What a new order's slot and terms hold.
-    @frozen @usableFromInline
-    struct Arrival {
-        @usableFromInline var id: Int64
-        @usableFromInline var owner: Int64
-        @usableFromInline var side: Side
-        @usableFromInline var price: Int64
-        @usableFromInline var parts: Parts
-        @usableFromInline var terms: SlotTerms
-        @usableFromInline var stamp: Int64
-        @usableFromInline var selfTrade: SelfTradePrevention
-        @usableFromInline var isPegged: Bool
-
-        @inlinable init(_ entry: OrderBook.Entry, parts: Parts, stamp: Int64) {
-            id = entry.id.rawValue
-            owner = entry.owner.rawValue
-            side = entry.side
-            price = entry.price.rawValue
-            self.parts = parts
-            terms = SlotTerms(
-                minimumFill: entry.minimumFill.rawValue, displayed: entry.displayed?.rawValue ?? .max,
-                isIceberg: entry.displayed != nil)
-            self.stamp = stamp
-            selfTrade = entry.selfTrade
-            isPegged = entry.isPegged
-        }
-    }
-
     /// Puts an order in by price and stamp, behind those of an equal stamp. O(1) for the latest stamp at a price that is in the
     /// book, O(log levels) for a new price, plus the nearer of the orders ahead and behind for an older stamp.
     ///
     /// - Precondition: its id is not in the book
     @inlinable
-    mutating func insert(_ order: Arrival) {
+    mutating func insert(_ entry: OrderBook.Entry, _ parts: Parts, stamp: Int64) {
         if freeSlot < 0 && slotsUsed == slotCapacity { growSlots() }
-        let level = level(order.side, order.price)
-        let slot = allocate()
-        let hasTerms = order.terms.minimumFill != 1 || order.terms.isIceberg
-        slots[Int(slot)] = Slot(
-            id: order.id, owner: order.owner, lots: order.parts.lots, shown: order.parts.shown, stamp: order.stamp, level: level,
-            flags: Slot.Flags(order.selfTrade, isPegged: order.isPegged, hasTerms: hasTerms),
-            generation: slots[Int(slot)].generation &+ 1)
-        if hasTerms { terms[Int(slot)] = order.terms }
-        ids.insert(order.id, slot: slot)
+        let number = allocate(), slot = slots + Int(number)
+        let level = level(entry.side, entry.price.rawValue)
+        let hasTerms = entry.minimumFill.rawValue != 1 || entry.displayed != nil
+        if hasTerms { terms[Int(number)] = SlotTerms(entry) }
+        slot.pointee.id = entry.id.rawValue
+        slot.pointee.owner = entry.owner.rawValue
+        slot.pointee.lots = parts.lots
+        slot.pointee.shown = parts.shown
+        slot.pointee.stamp = stamp
+        slot.pointee.level = level
+        slot.pointee.flags = Slot.Flags(entry.selfTrade, isPegged: entry.isPegged, hasTerms: hasTerms)
+        slot.pointee.generation &+= 1
+        ids.insert(entry.id.rawValue, slot: number)
         count &+= 1
-        lastStamp = max(lastStamp, order.stamp)
-        levels[Int(level)].shown &+= Int128(order.parts.shown)
+        lastStamp = max(lastStamp, stamp)
+        levels[Int(level)].shown &+= Int128(parts.shown)
         levels[Int(level)].orders &+= 1
-        levels[Int(level)].fixed &+= slots[Int(slot)].flags.fixed
-        link(slot, level)
+        levels[Int(level)].fixed &+= entry.isPegged ? 0 : 1
+        link(number, level)
     }
 
     /// Changes an order's lots; its place stays. O(1)

@@ -1,3 +1,5 @@
+public import Units
+
 /// Memory that the book manages itself: trivial values, aligned to cache lines.
 @usableFromInline
 enum BookMemory {
@@ -60,21 +62,6 @@ struct Slot: BitwiseCopyable {
             return mode
         }
     }
-
-    @inlinable init(
-        id: Int64, owner: Int64, lots: Int64, shown: Int64, stamp: Int64, level: Int32, flags: Flags, generation: UInt32
-    ) {
-        self.id = id
-        self.owner = owner
-        self.lots = lots
-        self.shown = shown
-        self.stamp = stamp
-        previous = BookCore.none
-        next = BookCore.none
-        self.level = level
-        self.flags = flags
-        self.generation = generation
-    }
 }
 
 /// What few orders have, beside the slots and touched for those orders only.
@@ -90,6 +77,12 @@ struct SlotTerms: BitwiseCopyable {
         self.minimumFill = minimumFill
         self.displayed = displayed
         self.isIceberg = isIceberg
+    }
+
+    @inlinable init(_ entry: OrderBook.Entry) {
+        minimumFill = entry.minimumFill.rawValue
+        displayed = entry.displayed?.rawValue ?? .max
+        isIceberg = entry.displayed != nil
     }
 
     /// Those of most orders.

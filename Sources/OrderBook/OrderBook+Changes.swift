@@ -11,7 +11,7 @@ extension OrderBook {
         precondition(core.pointee.find(entry.id.rawValue) < 0, "order is in the book already")
         let parts = Parts(lots: entry.lots.rawValue, shown: entry.shown.rawValue)
         OrderBook.check(parts)
-        core.pointee.insert(BookCore.Arrival(entry, parts: parts, stamp: entry.stamp))
+        core.pointee.insert(entry, parts, stamp: entry.stamp)
     }
 
     /// Changes an order's open lots and how many of them are displayed; its place stays. Expected O(1)

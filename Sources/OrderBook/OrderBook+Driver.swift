@@ -16,9 +16,10 @@ extension OrderBook {
         let core = makeUnique()
         if let refusal = OrderBook.check(entry) { return .refused(refusal) }
         if core.pointee.find(entry.id.rawValue) >= 0 { return .refused(.idInUse) }
-        var taker = Taker(entry)
-        if isPostOnly || timeInForce == .fillOrKill, let result = hindrance(taker, isPostOnly: isPostOnly, timeInForce) { return result }
-        return core.pointee.match(entry, &taker, isImmediate: timeInForce.isImmediate, &listener)
+        if isPostOnly || timeInForce == .fillOrKill, let result = hindrance(entry, isPostOnly: isPostOnly, timeInForce) {
+            return result
+        }
+        return core.pointee.match(entry, isImmediate: timeInForce.isImmediate, &listener)
     }
 
     /// Puts another order in place of a resting one, as if the one were removed and the other submitted: its priority is new. Where
@@ -34,10 +35,11 @@ extension OrderBook {
         if entry.id != id, core.pointee.find(entry.id.rawValue) >= 0 { return .refused(.idInUse) }
         let slot = core.pointee.ids.slot(core.pointee.ids.entries[position])
         guard core.pointee.levels[Int(core.pointee.slots[slot].level)].side == entry.side else { return .refused(.otherSide) }
-        var taker = Taker(entry)
-        if isPostOnly || timeInForce == .fillOrKill, let result = hindrance(taker, isPostOnly: isPostOnly, timeInForce) { return result }
+        if isPostOnly || timeInForce == .fillOrKill, let result = hindrance(entry, isPostOnly: isPostOnly, timeInForce) {
+            return result
+        }
         core.pointee.remove(Int32(truncatingIfNeeded: slot), entryAt: position)
-        return core.pointee.match(entry, &taker, isImmediate: timeInForce.isImmediate, &listener)
+        return core.pointee.match(entry, isImmediate: timeInForce.isImmediate, &listener)
     }
 
     /// Lowers an order's open lots to 1 or more; its place stays. Nil when done. Expected O(1)
@@ -83,8 +85,8 @@ extension OrderBook {
 
     /// Why a post-only or a fill-or-kill order is not taken.
     @usableFromInline
-    func hindrance(_ taker: Taker, isPostOnly: Bool, _ timeInForce: TimeInForce) -> Submitted? {
-        var taker = taker
+    func hindrance(_ entry: Entry, isPostOnly: Bool, _ timeInForce: TimeInForce) -> Submitted? {
+        var taker = Taker(entry)
         if isPostOnly, next(for: &taker) != nil { return .wouldMatch }
         if timeInForce == .fillOrKill, !canFill(taker, admits: { _ in true }) { return .cannotFill }
         return nil
@@ -99,16 +101,47 @@ extension BookCore {
         return nil
     }
 
+    /// Matches an order that is taken, and lets what is left rest.
     @inlinable @inline(__always)
-    mutating func match(
-        _ entry: OrderBook.Entry, _ taker: inout OrderBook.Taker, isImmediate: Bool, _ listener: inout some BookListener
-    ) -> Submitted {
+    mutating func match(_ entry: OrderBook.Entry, isImmediate: Bool, _ listener: inout some BookListener) -> Submitted {
+        let side = entry.side.opposite, threshold = side.key(entry.price.rawValue)
+        var left = entry.lots.rawValue
+        while true {
+            let level = best(side)
+            if level < 0 || levels[Int(level)].key < threshold { break }
+            let slot = levels[Int(level)].head, maker = slots[Int(slot)]
+            if maker.flags.hasTerms || maker.shown != maker.lots || maker.owner == entry.owner.rawValue
+                || entry.minimumFill.rawValue != 1
+            {
+                if let result = matchByAllRules(entry, &left, &listener) { return result }
+                break
+            }
+            let fill = min(left, maker.lots)
+            listener.filled(
+                maker: OrderID(maker.id), taker: entry.id, price: Price(side.key(levels[Int(level)].key)), lots: Lots(fill))
+            if fill == maker.lots { remove(slot) } else { update(slot, Parts(lots: maker.lots &- fill, shown: maker.lots &- fill)) }
+            left &-= fill
+            if left == 0 { return .filled }
+        }
+        if isImmediate { return .dropped(Lots(left)) }
+        insert(entry, Parts(lots: left, shown: min(entry.displayed?.rawValue ?? .max, left)), stamp: stampAfterAll())
+        return .rested(Lots(left))
+    }
+
+    /// The same for orders with icebergs, minimum fills and self-trades among them. Nil when lots are left that nobody takes.
+    @inlinable @inline(never)
+    mutating func matchByAllRules(
+        _ entry: OrderBook.Entry, _ left: inout Int64, _ listener: inout some BookListener
+    ) -> Submitted? {
+        var taker = OrderBook.Taker(entry)
+        taker.lots = Lots(left)
+        defer { left = taker.lots.rawValue }
         while true {
             let candidate = candidate(for: &taker)
-            if candidate.slot < 0 { break }
+            if candidate.slot < 0 { return nil }
             let maker = slots[Int(candidate.slot)]
             if maker.owner == taker.owner.rawValue {
-                if preventSelfTrade(candidate.slot, taker, &listener) { continue }
+                if preventSelfTrade(candidate.slot, taker.selfTrade, &listener) { continue }
                 listener.cancelled(taker.id, lots: taker.lots)
                 return .cancelled(taker.lots)
             }
@@ -118,21 +151,17 @@ extension BookCore {
             taker.lots = Lots(taker.lots.rawValue &- candidate.fill)
             if taker.lots.rawValue == 0 { return .filled }
         }
-        if isImmediate { return .dropped(taker.lots) }
-        let parts = Parts(lots: taker.lots.rawValue, shown: min(entry.displayed?.rawValue ?? .max, taker.lots.rawValue))
-        insert(Arrival(entry, parts: parts, stamp: stampAfterAll()))
-        return .rested(taker.lots)
     }
 
     /// Cancels the resting order where the incoming one's mode says so; returns whether the incoming order goes on.
     @inlinable @inline(never)
     mutating func preventSelfTrade(
-        _ slot: Int32, _ taker: OrderBook.Taker, _ listener: inout some BookListener
+        _ slot: Int32, _ mode: SelfTradePrevention, _ listener: inout some BookListener
     ) -> Bool {
-        if taker.selfTrade == .cancelIncoming { return false }
+        if mode == .cancelIncoming { return false }
         let maker = slots[Int(slot)]
         remove(slot)
         listener.cancelled(OrderID(maker.id), lots: Lots(maker.lots))
-        return taker.selfTrade == .cancelResting
+        return mode == .cancelResting
     }
 }

@@ -107,7 +107,7 @@ import Units
         let workload = Workload(.init(seed: 3, operations: 500, resting: 100, levels: 20))
         let path = NSTemporaryDirectory() + "hashspot-workload-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: path) }
-        try Data(workload.bytes).write(to: URL(fileURLWithPath: path))
+        try workload.write(to: path)
         let read = try Workload(file: path)
         #expect(read.operations == workload.operations && read.preload == workload.preload)
         #expect(read.parameters == workload.parameters && read.endOfIDs == workload.endOfIDs)
