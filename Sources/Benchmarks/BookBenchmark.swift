@@ -7,7 +7,7 @@ public struct BookBenchmark: Sendable {
     /// Operations for the reference book, which is slow.
     public var referenceOperations: Int
 
-    public init(_ workload: Workload, runs: Int = 5, referenceOperations: Int = 2_000) {
+    public init(_ workload: Workload, runs: Int = 5, referenceOperations: Int = 10_000) {
         self.workload = workload
         self.runs = max(1, runs)
         self.referenceOperations = min(max(0, referenceOperations), workload.operations.count)
@@ -38,6 +38,7 @@ public struct BookBenchmark: Sendable {
     private struct Run {
         var nanoseconds: UInt64
         var processor: UInt64
+        var allocations: UInt?
         var result: WorkloadResult
     }
 
@@ -53,6 +54,10 @@ public struct BookBenchmark: Sendable {
             opsPerSecond: Double(operations) / Double(max(1, median.nanoseconds)) * 1e9,
             cpuUsPerOp: Double(median.processor) / Double(max(1, operations)) / 1e3, rssBytes: Stopwatch.residentBytes())
         report.check = Set(runs.map(\.result)).count == 1 ? median.result.description : "runs differ"
+        if let most = runs.compactMap(\.allocations).max() {
+            report.extras["allocations"] = Double(most)
+            report.extras["allocationsPerOp"] = Double(most) / Double(max(1, operations))
+        }
         report.extras["fastestOpsPerSecond"] = Double(operations) / Double(max(1, runs[0].nanoseconds)) * 1e9
         report.extras["slowestOpsPerSecond"] = Double(operations) / Double(max(1, runs[runs.count - 1].nanoseconds)) * 1e9
         if !isSlow { addLatencies(part, make(), &report) }
@@ -63,12 +68,14 @@ public struct BookBenchmark: Sendable {
         var book = empty
         var result = WorkloadResult()
         result.run(workload.preload[...], on: &book)
+        let counter = AllocationCount(), allocated = counter?.now ?? 0
         let processor = Stopwatch.processor(), start = Stopwatch.now()
         result.run(operations, on: &book)
         let end = Stopwatch.now()
         let used = Stopwatch.processor() - processor
+        let allocations = counter.map { $0.now - allocated }
         result.close(book)
-        return Run(nanoseconds: end - start, processor: used, result: result)
+        return Run(nanoseconds: end - start, processor: used, allocations: allocations, result: result)
     }
 
     private func addLatencies(

@@ -47,31 +47,35 @@ public struct ReferenceBook: Sendable {
     // MARK: - Changes one at a time
 
     public mutating func insert(_ entry: Entry) {
-        var orders = orders(entry.side)
-        let place = orders.firstIndex {
+        let place = orders(entry.side).firstIndex {
             Self.isBetter(entry.price, $0.price, entry.side) || $0.price == entry.price && entry.stamp < $0.stamp
         }
-        orders.insert(entry, at: place ?? orders.count)
-        set(orders, entry.side)
+        change(entry.side) { $0.insert(entry, at: place ?? $0.count) }
         lastStamp = max(lastStamp, entry.stamp)
     }
 
     @discardableResult
     public mutating func remove(_ id: OrderID) -> Entry? {
         guard let entry = self[id] else { return nil }
-        set(orders(entry.side).filter { $0.id != id }, entry.side)
+        change(entry.side) { orders in orders.removeAll { $0.id == id } }
         return entry
     }
 
     public mutating func update(_ id: OrderID, lots: Lots, shown: Lots) {
-        guard var entry = self[id] else { return }
-        entry.lots = lots
-        entry.shown = shown
-        set(orders(entry.side).map { $0.id == id ? entry : $0 }, entry.side)
+        guard let side = self[id]?.side else { return }
+        change(side) { orders in
+            for index in orders.indices where orders[index].id == id {
+                orders[index].lots = lots
+                orders[index].shown = shown
+            }
+        }
     }
 
-    private mutating func set(_ orders: [Entry], _ side: Side) {
-        if side == .bid { bids = orders } else { asks = orders }
+    private mutating func change(_ side: Side, _ body: (inout [Entry]) -> Void) {
+        switch side {
+        case .bid: body(&bids)
+        case .ask: body(&asks)
+        }
     }
 
     // MARK: - Matching

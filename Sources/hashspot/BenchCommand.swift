@@ -58,7 +58,7 @@ struct BookBenchCommand: ParsableCommand {
     var levels = 1000
 
     @Option(name: .customLong("reference-ops"), help: "How many of the operations the naive book runs too; 0 for none.")
-    var referenceOperations = 2000
+    var referenceOperations = 10_000
 
     @Option(name: .customLong("write"), help: ArgumentHelp("Write the workload to this file and end.", valueName: "file"))
     var output: String?
