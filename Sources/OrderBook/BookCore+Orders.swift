@@ -118,21 +118,21 @@ extension BookCore {
         if tail < 0 || slots[Int(tail)].stamp <= slots[Int(slot)].stamp {
             link(slot, level, behind: tail)
         } else {
-            link(slot, level, behind: lastNotAfter(slots[Int(slot)].stamp, level))
+            link(slot, level, behind: Self.lastNotAfter(slots[Int(slot)].stamp, levels[Int(level)], slots))
         }
     }
 
     /// The last order of a level whose stamp is not later; ``none`` if there is none. O(the nearer of the orders ahead and behind)
     @usableFromInline
-    func lastNotAfter(_ stamp: Int64, _ level: Int32) -> Int32 {
-        var ahead = levels[Int(level)].head, behind = levels[Int(level)].tail
+    static func lastNotAfter(_ stamp: Int64, _ level: Level, _ slots: UnsafeMutablePointer<Slot>) -> Int32 {
+        var ahead = level.head, behind = level.tail
         while ahead >= 0, behind >= 0 {
             if slots[Int(ahead)].stamp > stamp { return slots[Int(ahead)].previous }
             if slots[Int(behind)].stamp <= stamp { return behind }
             ahead = slots[Int(ahead)].next
             behind = slots[Int(behind)].previous
         }
-        return Self.none
+        return none
     }
 
     @inlinable @inline(__always)

@@ -147,7 +147,7 @@ extension BookCore {
     private func firstAfter(_ anchor: OrderBook.Anchor, _ side: Side) -> Int32 {
         let level = existingLevel(side, anchor.key)
         if level >= 0 {
-            let ahead = lastNotAfter(anchor.stamp, level)
+            let ahead = Self.lastNotAfter(anchor.stamp, levels[Int(level)], slots)
             let next = ahead < 0 ? levels[Int(level)].head : slots[Int(ahead)].next
             if next >= 0 { return next }
         }
