@@ -13,23 +13,31 @@ public struct BookBenchmark: Sendable {
         self.referenceOperations = min(max(0, referenceOperations), workload.operations.count)
     }
 
-    /// The book on the whole workload; then both books on its first operations, where their results have to be equal.
+    /// The book on the whole workload, and on the same with all kinds of orders; then both books on its first operations, where
+    /// their results have to be equal.
     public func run() -> [BenchmarkReport] {
-        var reports = [measure("book", { OrderBook(reservingCapacity: capacity) }, operations: workload.operations.count)]
+        let book = { OrderBook(reservingCapacity: capacity) }, all = workload.operations.count
+        var reports = [measure("book", .plain, all, book), measure("book, mixed", .mixed, all, book)]
         let memory = memory()
         reports[0].extras["bytesPerOrder"] = memory.perOrder
         reports[0].extras["memoryGrowthBytes"] = memory.growth
-        if referenceOperations > 0 {
-            reports.append(
-                measure("book, prefix", { OrderBook(reservingCapacity: capacity) }, operations: referenceOperations))
-            reports.append(measure("reference", { ReferenceBook() }, operations: referenceOperations, isSlow: true))
+        guard referenceOperations > 0 else { return reports }
+        for orders in [WorkloadOrders.plain, .mixed] {
+            let suffix = orders == .plain ? "" : ", mixed"
+            reports.append(measure("prefix" + suffix, orders, referenceOperations, book))
+            reports.append(measure("reference" + suffix, orders, referenceOperations, { ReferenceBook() }, isSlow: true))
         }
         return reports
     }
 
     /// Whether all that ran the same operations came to the same result.
     public static func agree(_ reports: [BenchmarkReport]) -> Bool {
-        Dictionary(grouping: reports, by: \.operations).values.allSatisfy { Set($0.map(\.check)).count == 1 }
+        func results(_ operations: Int, mixed: Bool) -> Set<String?> {
+            Set(reports.filter { $0.operations == operations && $0.variant.hasSuffix("mixed") == mixed }.map(\.check))
+        }
+        return Set(reports.map(\.operations)).allSatisfy {
+            results($0, mixed: false).count <= 1 && results($0, mixed: true).count <= 1
+        } && !reports.contains { $0.check == "runs differ" }
     }
 
     /// Room for what rests and for what comes and goes around that.
@@ -43,11 +51,11 @@ public struct BookBenchmark: Sendable {
     }
 
     private func measure<Book: WorkloadBook>(
-        _ variant: String, _ make: () -> Book, operations: Int, isSlow: Bool = false
+        _ variant: String, _ orders: WorkloadOrders, _ operations: Int, _ make: () -> Book, isSlow: Bool = false
     ) -> BenchmarkReport {
         let part = workload.operations.prefix(operations)
-        if !isSlow { _ = run(part, make()) }
-        let runs = (0..<(isSlow ? 1 : runs)).map { _ in run(part, make()) }.sorted { $0.nanoseconds < $1.nanoseconds }
+        if !isSlow { _ = run(part, make(), orders) }
+        let runs = (0..<(isSlow ? 1 : runs)).map { _ in run(part, make(), orders) }.sorted { $0.nanoseconds < $1.nanoseconds }
         let median = runs[runs.count / 2]
         var report = BenchmarkReport(
             bench: "book", variant: variant, operations: operations,
@@ -60,17 +68,17 @@ public struct BookBenchmark: Sendable {
         }
         report.extras["fastestOpsPerSecond"] = Double(operations) / Double(max(1, runs[0].nanoseconds)) * 1e9
         report.extras["slowestOpsPerSecond"] = Double(operations) / Double(max(1, runs[runs.count - 1].nanoseconds)) * 1e9
-        if !isSlow { addLatencies(part, make(), &report) }
+        if !isSlow { addLatencies(part, make(), orders, &report) }
         return report
     }
 
-    private func run(_ operations: ArraySlice<Workload.Operation>, _ empty: consuming some WorkloadBook) -> Run {
+    private func run(_ operations: ArraySlice<Workload.Operation>, _ empty: consuming some WorkloadBook, _ orders: WorkloadOrders) -> Run {
         var book = empty
         var result = WorkloadResult()
-        result.run(workload.preload[...], on: &book)
+        result.run(workload.preload[...], on: &book, orders)
         let counter = AllocationCount(), allocated = counter?.now ?? 0
         let processor = Stopwatch.processor(), start = Stopwatch.now()
-        result.run(operations, on: &book)
+        result.run(operations, on: &book, orders)
         let end = Stopwatch.now()
         let used = Stopwatch.processor() - processor
         let allocations = counter.map { $0.now - allocated }
@@ -79,15 +87,16 @@ public struct BookBenchmark: Sendable {
     }
 
     private func addLatencies(
-        _ operations: ArraySlice<Workload.Operation>, _ empty: consuming some WorkloadBook, _ report: inout BenchmarkReport
+        _ operations: ArraySlice<Workload.Operation>, _ empty: consuming some WorkloadBook, _ orders: WorkloadOrders,
+        _ report: inout BenchmarkReport
     ) {
         var book = empty
         var result = WorkloadResult()
-        result.run(workload.preload[...], on: &book)
+        result.run(workload.preload[...], on: &book, orders)
         var samples = Samples(capacity: operations.count)
         for operation in operations {
             let start = Stopwatch.now()
-            result.apply(operation, to: &book)
+            result.apply(operation, to: &book, orders)
             samples.add(Stopwatch.now() &- start)
         }
         report.p50us = samples.quantile(0.5) / 1e3
@@ -100,9 +109,9 @@ public struct BookBenchmark: Sendable {
     /// The book's memory at the end for each order in it, and by how much it grew while the operations ran.
     private func memory() -> (perOrder: Double, growth: Double) {
         var book = OrderBook(), result = WorkloadResult()
-        result.run(workload.preload[...], on: &book)
+        result.run(workload.preload[...], on: &book, .plain)
         let before = book.memoryBytes
-        result.run(workload.operations[...], on: &book)
+        result.run(workload.operations[...], on: &book, .plain)
         return (Double(book.memoryBytes) / Double(max(1, book.count)), Double(book.memoryBytes - before))
     }
 }

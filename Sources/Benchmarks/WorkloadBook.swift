@@ -32,20 +32,29 @@ extension WorkloadResult: BookListener {
     public mutating func cancelled(_ id: OrderID, lots: Lots) {}
 }
 
+/// What a workload's orders are like.
+public enum WorkloadOrders: Sendable {
+    /// As in the file: no order has any feature, each is of an owner of its own, and the result is the known one.
+    case plain
+    /// Of 16 orders one is an iceberg of about five parts, one has a minimum fill of half of it, one is pegged; 1,024 owners,
+    /// whose resting orders give way to their new ones.
+    case mixed
+}
+
 extension WorkloadResult {
-    /// Runs one operation. Every order is of an owner of its own, so that none meets its owner's.
+    /// Runs one operation.
     @inline(__always)
-    mutating func apply(_ operation: Workload.Operation, to book: inout some WorkloadBook) {
+    mutating func apply(_ operation: Workload.Operation, to book: inout some WorkloadBook, _ orders: WorkloadOrders) {
         let id = OrderID(Int64(bitPattern: operation.id))
         switch operation.type {
         case Workload.Operation.add:
-            _ = book.submit(operation.entry(id), timeInForce: .goodTillCancelled, isPostOnly: false, &self)
+            _ = book.submit(operation.entry(id, orders), timeInForce: .goodTillCancelled, isPostOnly: false, &self)
         case Workload.Operation.cancel:
             if !book.cancel(id) { rejects &+= 1 }
         case Workload.Operation.reduce:
             if book.reduce(id, by: Lots(Int64(operation.quantity))) != nil { rejects &+= 1 }
         default:
-            let entry = operation.entry(OrderID(Int64(bitPattern: operation.newID)))
+            let entry = operation.entry(OrderID(Int64(bitPattern: operation.newID)), orders)
             let result = book.replace(id, with: entry, timeInForce: .goodTillCancelled, isPostOnly: false, &self)
             if case .refused = result { rejects &+= 1 }
         }
@@ -53,9 +62,9 @@ extension WorkloadResult {
 
     /// Runs operations one after the other.
     @inline(never)
-    mutating func run(_ operations: ArraySlice<Workload.Operation>, on book: inout some WorkloadBook) {
+    mutating func run(_ operations: ArraySlice<Workload.Operation>, on book: inout some WorkloadBook, _ orders: WorkloadOrders) {
         operations.withUnsafeBufferPointer { operations in
-            for operation in operations { apply(operation, to: &book) }
+            for operation in operations { apply(operation, to: &book, orders) }
         }
     }
 
@@ -69,19 +78,33 @@ extension WorkloadResult {
     }
 
     /// The result of a whole workload on an empty book.
-    public init(of workload: Workload, operations: Int = .max, on book: inout some WorkloadBook) {
+    public init(of workload: Workload, on book: inout some WorkloadBook, _ orders: WorkloadOrders = .plain) {
         self.init()
-        run(workload.preload[...], on: &book)
-        run(workload.operations.prefix(operations), on: &book)
+        run(workload.preload[...], on: &book, orders)
+        run(workload.operations[...], on: &book, orders)
         close(book)
     }
 }
 
 extension Workload.Operation {
     @inline(__always)
-    fileprivate func entry(_ id: OrderID) -> OrderBook.Entry {
-        OrderBook.Entry(
+    fileprivate func entry(_ id: OrderID, _ orders: WorkloadOrders) -> OrderBook.Entry {
+        var entry = OrderBook.Entry(
             id: id, owner: AccountID(id.rawValue), side: side == 0 ? .bid : .ask, price: Price(price), lots: Lots(Int64(quantity)),
             stamp: 0)
+        if orders == .mixed { mix(&entry) }
+        return entry
+    }
+
+    private func mix(_ entry: inout OrderBook.Entry) {
+        let dice = UInt64(bitPattern: entry.id.rawValue) &* 0x9e37_79b9_7f4a_7c15 >> 40
+        entry.owner = AccountID(Int64(dice >> 4 & 1023))
+        entry.selfTrade = .cancelResting
+        switch dice & 15 {
+        case 0: entry.displayed = Lots(max(1, Int64(quantity) / 5))
+        case 1: entry.minimumFill = Lots(max(1, Int64(quantity) / 2))
+        case 2: entry.isPegged = true
+        default: break
+        }
     }
 }

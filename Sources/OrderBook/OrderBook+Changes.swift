@@ -5,10 +5,12 @@ extension OrderBook {
     /// Puts an order in by price, then by stamp, behind those of an equal stamp. O(1) for the latest stamp at a price that is in
     /// the book, O(log levels) for a new price, plus the nearer of the orders ahead and behind for an older stamp.
     ///
-    /// - Precondition: its id is not in the book, its lots are positive, its shown lots are 0...lots
+    /// - Precondition: its id is not in the book; its lots, minimum fill and displayed lots are positive, its shown lots 0...lots
     public mutating func insert(_ entry: Entry) {
         let core = makeUnique()
         precondition(core.pointee.find(entry.id.rawValue) < 0, "order is in the book already")
+        precondition(entry.minimumFill.rawValue > 0, "a fill has lots")
+        precondition((entry.displayed?.rawValue ?? 1) > 0, "an iceberg displays lots")
         let parts = Parts(lots: entry.lots.rawValue, shown: entry.shown.rawValue)
         OrderBook.check(parts)
         core.pointee.insert(entry, parts, stamp: entry.stamp)

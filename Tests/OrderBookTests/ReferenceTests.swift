@@ -86,12 +86,12 @@ import Units
 }
 
 @Suite struct WorkloadTests {
-    @Test(arguments: Seeds.list(3))
-    func bothBooksComeToTheSameResult(_ seed: UInt64) {
+    @Test(arguments: Seeds.list(3), [WorkloadOrders.plain, .mixed])
+    func bothBooksComeToTheSameResult(_ seed: UInt64, _ orders: WorkloadOrders) {
         let workload = Workload(.init(seed: seed, operations: 2_000, resting: 300, levels: 60))
         var book = OrderBook(), reference = ReferenceBook()
-        let result = WorkloadResult(of: workload, on: &book)
-        #expect(result == WorkloadResult(of: workload, on: &reference), "HASHSPOT_SEED=\(seed)")
+        let result = WorkloadResult(of: workload, on: &book, orders)
+        #expect(result == WorkloadResult(of: workload, on: &reference, orders), "HASHSPOT_SEED=\(seed)")
         #expect(result.trades > 100 && result.rejects > 10)
     }
 
