@@ -83,6 +83,7 @@ let package = Package(
                 "Database",
             ],
             swiftSettings: settings),
+        .target(name: "Benchmarks", dependencies: ["Units", "OrderBook", "Exchange"], swiftSettings: settings),
         .target(name: "StratumLines", dependencies: [nioCore], swiftSettings: settings),
         .target(
             name: "Miner",
@@ -125,7 +126,7 @@ let package = Package(
             name: "hashspot",
             dependencies: [
                 "Miner", "MiningPool", "Stratum", "Units", "Exchange", "Store", "Market", "Database", "Server", "Demo",
-                "WebAPI", logging, nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "WebAPI", "Benchmarks", logging, nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
 
@@ -148,7 +149,7 @@ let package = Package(
         .testTarget(
             name: "BinaryCodingTests", dependencies: ["BinaryCoding", "TestSupport"], swiftSettings: settings),
         .testTarget(
-            name: "OrderBookTests", dependencies: ["OrderBook", "Units", "TestSupport"], swiftSettings: settings),
+            name: "OrderBookTests", dependencies: ["OrderBook", "Benchmarks", "Units", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Units"], swiftSettings: settings),
         .testTarget(
             name: "SettlementTests", dependencies: ["Settlement", "Units", "TestSupport"], swiftSettings: settings),

@@ -120,11 +120,11 @@ import Units
         #expect(s.running == ["o1 < 2 of o2", "o1 < 2 of o4", "o3 < 2 of o5"])
         _ = s.news()
         s.advance(to: 62)
-        // The part that comes up last is later than all the asks: o5's price counts.
+        // The part that comes up last was there before the asks: o1's price counts.
         #expect(s.news() == [
             "d1 ended at 62 s: term", "d2 ended at 62 s: term", "d3 ended at 62 s: term",
             "d4: o1 buys 2 of o2 at 100, 62 to 122 s", "d5: o3 buys 2 of o4 at 100, 62 to 122 s",
-            "d6: o1 buys 2 of o5 at 90, 62 to 122 s",
+            "d6: o1 buys 2 of o5 at 100, 62 to 122 s",
         ])
     }
 
