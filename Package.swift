@@ -130,7 +130,7 @@ let package = Package(
 
         // Tests.
         .target(name: "TestSupport", dependencies: ["Database"], path: "Tests/TestSupport", swiftSettings: settings),
-        .testTarget(name: "UnitsTests", dependencies: ["Units"], swiftSettings: settings),
+        .testTarget(name: "UnitsTests", dependencies: ["Units", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "ProofOfWorkTests", dependencies: ["ProofOfWork", "CHashing", "Units", "TestSupport", crypto],
             swiftSettings: settings),
@@ -148,7 +148,7 @@ let package = Package(
             name: "BinaryCodingTests", dependencies: ["BinaryCoding", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "OrderBookTests", dependencies: ["OrderBook", "Units", "TestSupport"], swiftSettings: settings),
-        .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Units"], swiftSettings: settings),
+        .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Units", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "SettlementTests", dependencies: ["Settlement", "Units", "TestSupport"], swiftSettings: settings),
         .testTarget(

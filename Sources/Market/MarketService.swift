@@ -80,6 +80,7 @@ final class LoadedMarket {
         }
         // Nothing was projected yet: the tables must be empty.
         let expected = stored.last == 0 ? MarketState().hash : stored.stateHash
+        state.settleHashes()
         guard state.hash == expected else { throw MarketStartError.stateMismatch(position: stored.last) }
         state.trackChanges()
         var at = stored.at
@@ -98,6 +99,7 @@ final class LoadedMarket {
                 throw MarketStartError.journalUnreadable(sequence: row.first, detail: "commands are missing in it")
             }
             for command in commands { for event in command.events { state.evolve(event) } }
+            state.settleHashes()
             guard state.hash == row.stateHash else { throw MarketStartError.stateMismatch(position: row.last) }
             appended.entries += Appended(commands, first: row.first).entries
             (at, hash, last) = (row.at, row.stateHash, row.last)
