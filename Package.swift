@@ -132,7 +132,7 @@ let package = Package(
 
         // Tests.
         .target(name: "TestSupport", dependencies: ["Database"], path: "Tests/TestSupport", swiftSettings: settings),
-        .testTarget(name: "UnitsTests", dependencies: ["Units"], swiftSettings: settings),
+        .testTarget(name: "UnitsTests", dependencies: ["Units", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "ProofOfWorkTests", dependencies: ["ProofOfWork", "CHashing", "Units", "TestSupport", crypto],
             swiftSettings: settings),
@@ -150,7 +150,7 @@ let package = Package(
             name: "BinaryCodingTests", dependencies: ["BinaryCoding", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "OrderBookTests", dependencies: ["OrderBook", "Benchmarks", "Units", "TestSupport"], swiftSettings: settings),
-        .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Units"], swiftSettings: settings),
+        .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Units", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "SettlementTests", dependencies: ["Settlement", "Units", "TestSupport"], swiftSettings: settings),
         .testTarget(
