@@ -119,7 +119,7 @@ import Units
             #expect(delivery["price"].int == 900_000)
             #expect(delivery["live"]["hashesPerSecond"].int == 98_765)
         }
-        #expect(try await client.get("/v1/rigs/1", as: .seller)["deliveryID"].int == 1)
+        #expect(try await client.get("/v1/rigs/1", as: .seller)["deliveryIDs"].items.map(\.int) == [1])
         #expect(try #require(try await client.get("/v1/balances", as: .buyer)["held"].int) > 0)
     }
 
