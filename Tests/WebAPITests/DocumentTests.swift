@@ -26,7 +26,7 @@ import Testing
 
     @Test func describesEveryFieldOfWrites() throws {
         let instructions = #"""
-            "timeInForce":"GTD","expiresAt":"2026-01-31T12:00:00Z","postOnly":true,"minimumFill":1,"displayedLots":1,\
+            "timeInForce":"GTD","expiresAt":"2026-01-31T12:00:00Z","postOnly":true,"minimumFill":1,"displayedLots":1,
             "selfTradePrevention":"cancelBoth","peg":{"reference":"index","offset":-1}
             """#
         let amendments = #""price":1,"expiresAt":null,"minimumFill":1,"displayedLots":null,"peg":{"offset":-1}"#
