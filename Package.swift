@@ -165,7 +165,7 @@ let package = Package(
             name: "WebAPITests",
             dependencies: [
                 "WebAPI", "Units", "Exchange", "Market", "Metering", "OrderBook", "Ledger", "Settlement", crypto, logging, nioCore,
-                hummingbird, httpTypes, .product(name: "HummingbirdTesting", package: "hummingbird"),
+                hummingbird, httpTypes, "TestSupport", .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings),
