@@ -93,8 +93,7 @@ extension Exchange {
         let rigs = state.rigs(of: id)
         let unsold = rigs.filter { $0.ask == nil }
         guard state.orderCount(of: owner) + unsold.count <= Int(rules.mostOrders) else { throw .tooManyOrders }
-        guard farm.offer != offer else { return .farm(id) }
-        emit(.farmOffered(id, offer))
+        if farm.offer != offer { emit(.farmOffered(id, offer)) }
         var returned = Returned()
         for ask in rigs.compactMap({ $0.ask.flatMap { state.orders[$0] } }) where ask.ask?.farm == id {
             adopt(offer, ask, rules, &returned)
@@ -135,7 +134,7 @@ extension Exchange {
 
     /// Changes one rig's ask to the farm's new offer; a post-only one that would match at once keeps its former terms.
     private mutating func adopt(_ offer: FarmOffer, _ old: Order, _ rules: MarketRules, _ returned: inout Returned) {
-        guard let details = old.ask, let rig = state.rigs[details.rig] else { return }
+        guard let details = old.ask, let rig = state.rigs[details.rig], !old.isOf(offer) else { return }
         var new = order(for: PlaceAsk(offer, old.account, rig.id), on: rig, farm: details.farm, rules)
         new.lots = max(new.lots, old.delivering)
         (new.id, new.delivering, new.unsettled, new.placedAt) = (old.id, old.delivering, old.unsettled, old.placedAt)
@@ -151,6 +150,12 @@ extension Exchange {
 
 extension FarmOffer {
     fileprivate func isOver(at time: Timestamp) -> Bool { instructions.expiresAt.map { $0 <= time } ?? false }
+}
+
+extension Order {
+    fileprivate func isOf(_ offer: FarmOffer) -> Bool {
+        limit == offer.price && instructions == offer.instructions && ask?.most == offer.most && ask?.schedule == offer.schedule
+    }
 }
 
 extension PlaceAsk {

@@ -19,7 +19,7 @@ extension Exchange {
             price: bid.price, lots: bid.lots, stamp: nextStamp(), instructions: bid.instructions,
             details: .bid(BidDetails(targets: bid.targets, budget: bid.budget)), placedAt: time)
         if !state.follow(&order, state.references, rules) { order.status = .suspended(.noReference) }
-        guard affords(order, hold: leastHold(of: order, rules)) else { throw .insufficientFunds }
+        guard state.affords(order, hold: leastHold(of: order, rules)) else { throw .insufficientFunds }
         return .order(try enter(order, rules))
     }
 

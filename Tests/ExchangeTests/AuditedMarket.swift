@@ -17,6 +17,7 @@ struct AuditedMarket {
         _ envelope: CommandEnvelope, at now: Timestamp, _ location: SourceLocation = #_sourceLocation
     ) -> (outcome: Outcome, events: [Event]) {
         #expect(BinaryForm.decoded(envelope) == envelope, sourceLocation: location)
+        exchange.settleHashes()
         let before = exchange.state.hash
         auditor.beginCommand()
         let result = exchange.apply(envelope, at: now)
@@ -29,6 +30,7 @@ struct AuditedMarket {
             auditor.see(decoded, at: exchange.time)
         }
         if result.events.isEmpty { #expect(exchange.state.hash == before, sourceLocation: location) }
+        exchange.settleHashes()
         auditor.inspect(exchange.state, at: exchange.time)
         for complaint in auditor.complaints.dropFirst(complaintsSeen) {
             Issue.record("\(complaint), after \(envelope.command) at \(now)", sourceLocation: location)

@@ -19,6 +19,7 @@ import Units
             let envelope = commands.next(market.state)
             let (outcome, events) = market.apply(envelope, at: commands.now)
             let again = shadow.apply(envelope, at: commands.now)
+            shadow.settleHashes()
             try #require(again.outcome == outcome, "seed \(seed), step \(step), \(envelope.command)")
             try #require(again.events == events, "seed \(seed), step \(step), \(envelope.command)")
             try #require(shadow.state.hash == market.state.hash, "seed \(seed), step \(step)")
