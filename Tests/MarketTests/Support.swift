@@ -141,10 +141,11 @@ struct TestMarket {
 
     /// Runs a market and stops it.
     static func with(
-        _ storage: Storage, clock: ManualClock = ManualClock(), configuration: MarketWriter.Configuration = .init(),
-        tablesAway: Bool = false, _ body: (TestMarket) async throws -> Void
+        _ storage: Storage, clock: ManualClock = ManualClock(), rules: MarketRules = History.rules,
+        configuration: MarketWriter.Configuration = .init(), tablesAway: Bool = false, _ body: (TestMarket) async throws -> Void
     ) async throws {
-        let market = try await TestMarket(storage, clock: clock, configuration: configuration, tablesAway: tablesAway)
+        let market = try await TestMarket(
+            storage, clock: clock, rules: rules, configuration: configuration, tablesAway: tablesAway)
         do { try await body(market) } catch {
             market.faults.set { $0 = JournalFaults.State() }
             await market.stop()
@@ -176,7 +177,7 @@ struct TestMarket {
         try await submit(.placeAsk(PlaceAsk(account: AccountID(2), price: Price(1_000_000), rig: rig)))
         try await submit(.placeBid(PlaceBid(
             account: AccountID(1), price: Price(2_000_000), lots: Lots(3), targets: [buyers])))
-        return try #require(writer.read { $0.rigs[rig]?.delivery })
+        return try #require(writer.read { $0.deliveries(on: rig).first?.id })
     }
 
     private func target(of owner: Int64) async throws -> PoolTargetID {

@@ -17,7 +17,7 @@ struct TimeAndRouteTests {
                 market.clock.now = market.clock.now + .seconds(21)
                 try await eventually("the term ends") { market.writer.read { $0.deliveries[first]?.isRunning } == false }
                 // The pair meets again.
-                let second = market.writer.read { $0.rigs[RigID(1)]?.delivery }
+                let second = market.writer.read { $0.deliveries(on: RigID(1)).first?.id }
                 #expect(second != nil && second != first)
                 try await market.submit(.cancelOrder(OrderID(2), by: nil))
                 market.clock.now = market.clock.now + .seconds(241)
