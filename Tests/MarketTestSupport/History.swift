@@ -194,7 +194,7 @@ public struct History {
     private mutating func amend() -> Command {
         guard let order = order() else { return .advance }
         var amendment = Amendment()
-        if random.chance(40) { amendment.price = Price(order.limit.rawValue + random.int64(-200_000...200_000)) }
+        if random.chance(40) { amendment.price = Price(max(1, order.limit.rawValue + random.int64(-200_000...200_000))) }
         if random.chance(20) { amendment.expiresAt = random.chance(30) ? .clear : .set(now + .seconds(random.int64(5...90))) }
         if random.chance(15) { amendment.minimumFill = Lots(random.int64(1...3)) }
         if random.chance(15) { amendment.displayed = random.chance(30) ? .clear : .set(Lots(random.int64(1...4))) }
