@@ -426,6 +426,7 @@ extension Order: BinaryCodable {
         delivering.encode(into: &w)
         shown.encode(into: &w)
         w.write(stamp)
+        w.write(since)
         instructions.encode(into: &w)
         status.encode(into: &w)
         details.encode(into: &w)
@@ -442,7 +443,7 @@ extension Order: BinaryCodable {
             id: try OrderID(from: &r), account: try AccountID(from: &r), clientOrderID: try String?(from: &r),
             price: try Price(from: &r), limit: try Price(from: &r), lots: try Lots(from: &r),
             delivering: try Lots(from: &r), shown: try Lots(from: &r), stamp: try r.readInt64(),
-            instructions: try Instructions(from: &r), status: try OrderStatus(from: &r),
+            since: try r.readInt64(), instructions: try Instructions(from: &r), status: try OrderStatus(from: &r),
             details: try OrderDetails(from: &r), placedAt: try Timestamp(from: &r), unsettled: try r.readInt64())
     }
 

@@ -249,7 +249,9 @@ public enum Rejection: UInt8, Error, Hashable, Sendable, CaseIterable {
         case .farmUnknown: "The account has no such farm."
         case .farmNotOffered: "The farm is not offered."
         case .silenceOutOfRange: "The time until all orders are cancelled must be 1 second to 1 day."
-        case .effectiveTimeOutOfRange: "Rules take effect in the future, within ten years, and at most 16 times are planned."
+        case .effectiveTimeOutOfRange: """
+            Rules take effect in the future, within ten years, and at most 16 times are planned; an index is of the last day.
+            """
         case .nothingToAmend: "The amendment changes nothing."
         case .amendmentNotApplicable: "The amendment names a field that this order does not have."
         }

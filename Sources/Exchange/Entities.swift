@@ -240,6 +240,9 @@ public struct Order: Hashable, Sendable {
     public var shown: Lots
     /// Time priority, lower first.
     public var stamp: Int64
+    /// The stamp that it came, or came anew, with: of two orders the one with the lower counts as the resting one.
+    /// An iceberg's next part has a later ``stamp``, but was there all the time.
+    public var since: Int64
     public var instructions: Instructions
     public var status: OrderStatus
     public var details: OrderDetails
@@ -249,8 +252,8 @@ public struct Order: Hashable, Sendable {
 
     public init(
         id: OrderID, account: AccountID, clientOrderID: String? = nil, price: Price, limit: Price? = nil, lots: Lots,
-        delivering: Lots = .zero, shown: Lots = .zero, stamp: Int64, instructions: Instructions = Instructions(),
-        status: OrderStatus = .active, details: OrderDetails, placedAt: Timestamp, unsettled: Int64 = 0
+        delivering: Lots = .zero, shown: Lots = .zero, stamp: Int64, since: Int64? = nil,
+        instructions: Instructions = Instructions(), status: OrderStatus = .active, details: OrderDetails, placedAt: Timestamp, unsettled: Int64 = 0
     ) {
         self.id = id
         self.account = account
@@ -261,6 +264,7 @@ public struct Order: Hashable, Sendable {
         self.delivering = delivering
         self.shown = shown
         self.stamp = stamp
+        self.since = since ?? stamp
         self.instructions = instructions
         self.status = status
         self.details = details

@@ -21,18 +21,18 @@ extension Exchange {
     /// The order as it would be, all checked.
     private func amended(_ old: Order, _ amendment: Amendment, _ rules: MarketRules) throws(Rejection) -> Order {
         var new = old
-        switch old.details {
-        case .bid(let bid): try amend(&new, bid, amendment, rules)
-        case .ask(let ask): try amend(&new, ask, amendment, rules)
-        }
         if let price = amendment.price {
             try check(price, rules)
             (new.limit, new.price) = (price, price)
         }
+        switch old.details {
+        case .bid(let bid): try amend(&new, bid, amendment, rules)
+        case .ask(let ask): try amend(&new, ask, amendment, rules)
+        }
         try amendInstructions(of: &new, amendment, rules)
         if new.instructions.peg != nil, !state.follow(&new, state.references, rules) { new.price = old.price }
         guard new != old else { throw .nothingToAmend }
-        if old.losesPriority(becoming: new) { new.stamp = state.counters.stamp }
+        if old.losesPriority(becoming: new) { (new.stamp, new.since) = (nextStamp(), nextStamp()) }
         new.settleShown()
         return new
     }
@@ -58,7 +58,7 @@ extension Exchange {
             new.lots = lots
         }
         if amendment.lots != nil || amendment.price != nil {
-            try checkValue(new.lots, at: amendment.price ?? new.limit, rules)
+            try checkValue(new.lots, at: new.limit, rules)
         }
         new.details = .bid(bid)
     }
@@ -117,9 +117,11 @@ extension Exchange {
                 if state.usable(bid.targets, versionMask: mask).isEmpty { end(running, .poolsUnusable, at: time, &returned) }
             }
             revive(new.id)
+            closeIfSpent(new.id)
         case .ask:
             // A narrower schedule may have closed on what is running.
-            followSchedule(of: new.id, &returned)
+            followSchedule(of: new.id, at: time, &returned)
+            armSchedule(of: new.id)
         }
         if let order = state.orders[new.id], order.open > .zero { returned.add(order) }
     }

@@ -6,12 +6,16 @@ extension Exchange {
     mutating func setPhase(_ phase: MarketPhase) -> Outcome {
         guard phase != state.status.phase else { return .done }
         emit(.phaseChanged(phase))
-        guard phase == .open else { return .done }
-        // Everything that changed meanwhile meets now.
+        matchAll()
+        return .done
+    }
+
+    /// Everything that may suit each other by now meets.
+    private mutating func matchAll() {
+        guard state.status.phase == .open else { return }
         var returned = Returned()
         for order in state.orders.values where order.open > .zero { returned.add(order) }
         match(returned)
-        return .done
     }
 
     mutating func scheduleRules(_ rules: MarketRules, effectiveAt: Timestamp) throws(Rejection) -> Outcome {
@@ -25,11 +29,23 @@ extension Exchange {
 
     /// Planned rules whose time has come are in force before anything else of that time.
     mutating func adoptDueRules() {
+        guard let first = state.status.scheduled.first, first.effectiveAt <= time else { return }
         while let due = state.status.scheduled.first, due.effectiveAt <= time { emit(.rulesChanged(due)) }
+        // Other limits, fees and parts may let orders trade that could not before.
+        for order in state.orders.values.filter(\.isAlive).sorted(by: { $0.id < $1.id }) {
+            switch order.side {
+            case .bid:
+                revive(order.id)
+                closeIfSpent(order.id)
+            case .ask: refreshOffer(of: order.id)
+            }
+        }
+        matchAll()
     }
 
     mutating func publish(_ index: IndexPrice, _ rules: MarketRules) throws(Rejection) -> Outcome {
         guard index.price > Price(0), index.price.rawValue <= Peg.mostOffset else { throw .priceOutsideBand }
+        guard index.at <= time, index.at >= time - .day else { throw .effectiveTimeOutOfRange }
         if let last = state.status.index, index.at <= last.at { return .done }
         emit(.indexPublished(index))
         return .done
@@ -54,9 +70,15 @@ extension Exchange {
         try checkNotHalted()
         var returned = Returned()
         emit(.rigAssigned(id, farm))
-        if let ask = rig.ask.flatMap({ state.orders[$0] }), ask.ask?.farm != nil { close(ask, .leftFarm, &returned) }
+        if let ask = rig.ask.flatMap({ state.orders[$0] }), ask.ask?.farm != nil { close(ask, .leftFarm, at: time, &returned) }
         match(returned)
-        if let farm, let offer = state.farms[farm]?.offer { try place(offer, of: farm, owner, on: [id], rules) }
+        if let farm, let offer = state.farms[farm]?.offer {
+            if offer.isOver(at: time) {
+                emit(.farmOffered(farm, nil))
+            } else {
+                try place(offer, of: farm, owner, on: [id], rules)
+            }
+        }
         return .done
     }
 
@@ -90,7 +112,7 @@ extension Exchange {
         var returned = Returned()
         var count: Int64 = 0
         for ask in state.rigs(of: id).compactMap({ $0.ask.flatMap { state.orders[$0] } }) where ask.ask?.farm == id {
-            close(ask, .cancelled, &returned)
+            close(ask, .cancelled, at: time, &returned)
             count += 1
         }
         match(returned)
@@ -100,7 +122,7 @@ extension Exchange {
     private mutating func place(
         _ offer: FarmOffer, of farm: FarmID, _ owner: AccountID, on rigs: [RigID], _ rules: MarketRules
     ) throws(Rejection) {
-        guard state.status.phase == .open else { return }
+        guard state.status.phase == .open, !offer.isOver(at: time + rules.shortestTerm) else { return }
         for id in rigs {
             guard let rig = state.rigs[id], rig.ask == nil, state.orderCount(of: owner) < Int(rules.mostOrders) else {
                 continue
@@ -111,19 +133,24 @@ extension Exchange {
         }
     }
 
-    /// Changes one rig's ask to the farm's new offer.
+    /// Changes one rig's ask to the farm's new offer; a post-only one that would match at once keeps its former terms.
     private mutating func adopt(_ offer: FarmOffer, _ old: Order, _ rules: MarketRules, _ returned: inout Returned) {
         guard let details = old.ask, let rig = state.rigs[details.rig] else { return }
         var new = order(for: PlaceAsk(offer, old.account, rig.id), on: rig, farm: details.farm, rules)
         new.lots = max(new.lots, old.delivering)
         (new.id, new.delivering, new.unsettled, new.placedAt) = (old.id, old.delivering, old.unsettled, old.placedAt)
-        (new.status, new.stamp, new.shown) = (old.status, old.stamp, old.shown)
-        if old.losesPriority(becoming: new) { new.stamp = nextStamp() }
+        (new.status, new.shown, new.stamp, new.since) = (old.status, old.shown, old.stamp, old.since)
+        if old.losesPriority(becoming: new) { (new.stamp, new.since) = (nextStamp(), nextStamp()) }
         new.settleShown()
+        if new.instructions.isPostOnly, new.stamp != old.stamp, wouldMatch(new) { return }
         emit(.orderAmended(new))
-        followSchedule(of: new.id, &returned)
-        if let order = state.orders[new.id], order.open > .zero { returned.add(order) }
+        followSchedule(of: new.id, at: time, &returned)
+        armSchedule(of: new.id)
     }
+}
+
+extension FarmOffer {
+    fileprivate func isOver(at time: Timestamp) -> Bool { instructions.expiresAt.map { $0 <= time } ?? false }
 }
 
 extension PlaceAsk {

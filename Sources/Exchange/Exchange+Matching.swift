@@ -32,8 +32,9 @@ extension Exchange {
         case passed
         /// Something changed: a fill, or an order was closed or suspended.
         case changed
-        /// A fill that took all that the bid can pay for.
-        case exhausted
+        /// A fill left one of them a remainder below its minimum, which may fill whole: those that it passed over
+        /// before may suit it now.
+        case loosened
     }
 
     /// Matches orders whose lots came back or whose terms changed: the best bid first, with the best ask.
@@ -49,67 +50,104 @@ extension Exchange {
             while let gone = asks.first, state.book[gone.id] == nil { asks.removeFirst() }
             guard let best = asks.first, bid.price >= best.price else { break }
             let following = state.book.next(after: here)
+            let isLastOfLevel = following.map { state.book[$0].price != bid.price } ?? true
             if bids.remove(bid.id) != nil {
-                match(bid.id)
+                // An iceberg's next part comes after the others of its price.
+                if match(bid.id, stopsWhenRestamped: !isLastOfLevel) { bids.insert(bid.id) }
+                cursor = following
             } else {
-                let isLastOfLevel = following.map { state.book[$0].price != bid.price } ?? true
-                meet(bid, &asks, isLastOfLevel: isLastOfLevel)
+                let isLoosened = meet(bid, &asks, isLastOfLevel: isLastOfLevel)
+                cursor = isLoosened ? state.book.first(on: .bid) : following
+                if isLoosened { bids.insert(bid.id) }
             }
-            cursor = following
         }
-        for bid in bids.compactMap({ state.book[$0] }).sorted(by: OrderBook.Entry.tradesBefore) { match(bid.id) }
+        var waiting = Deque(bids.compactMap { state.book[$0] }.sorted(by: OrderBook.Entry.tradesBefore))
+        while let bid = waiting.popFirst() {
+            guard match(bid.id, stopsWhenRestamped: waiting.first?.price == bid.price), let left = state.book[bid.id] else {
+                continue
+            }
+            Exchange.insert(left, &waiting)
+        }
+    }
+
+    private static func insert(_ entry: OrderBook.Entry, _ queue: inout Deque<OrderBook.Entry>) {
+        queue.insert(entry, at: queue.firstIndex { OrderBook.Entry.tradesBefore(entry, $0) } ?? queue.count)
     }
 
     /// A resting bid meets returned asks, best first.
-    private mutating func meet(_ bid: OrderBook.Entry, _ asks: inout Deque<OrderBook.Entry>, isLastOfLevel: Bool) {
+    ///
+    /// - Returns: whether better bids may suit an ask now that they passed over before, or the bid other asks
+    private mutating func meet(
+        _ bid: OrderBook.Entry, _ asks: inout Deque<OrderBook.Entry>, isLastOfLevel: Bool
+    ) -> Bool {
         var place = 0
         while place < asks.count, let now = state.book[bid.id] {
             // An iceberg's next part comes after the others of its price.
-            guard now.stamp == bid.stamp || isLastOfLevel else { return }
+            guard now.stamp == bid.stamp || isLastOfLevel else { return false }
             guard let ask = state.book[asks[place].id] else {
                 asks.remove(at: place)
                 continue
             }
-            guard ask.price <= now.price else { return }
-            let (maker, arriving) = now.stamp < ask.stamp ? (now, ask) : (ask, now)
-            guard let lots = OrderBook.Taker(arriving).fill(with: maker) else {
-                place += 1
-                continue
-            }
-            switch meet(bid: now.id, ask: ask.id, lots) {
+            guard ask.price <= now.price else { return false }
+            switch meet(bid: now.id, ask: ask.id) {
             case .passed: place += 1
-            case .exhausted: return
+            case .loosened: return true
             case .changed:
                 guard let left = state.book[ask.id], left.stamp != ask.stamp else { continue }
                 asks.remove(at: place)
-                asks.insert(left, at: asks.firstIndex { OrderBook.Entry.tradesBefore(left, $0) } ?? asks.count)
+                Exchange.insert(left, &asks)
             }
         }
+        return false
     }
 
     /// Matches an order with the other side of the book.
-    mutating func match(_ id: OrderID) {
-        guard state.status.phase == .open, let entry = state.book[id] else { return }
+    ///
+    /// - Returns: whether it was stopped because the order lost its place to others of its price
+    @discardableResult
+    mutating func match(_ id: OrderID, stopsWhenRestamped: Bool = false) -> Bool {
+        guard state.status.phase == .open, let stamp = state.book[id]?.stamp else { return false }
+        // Those on top come first: a resting order whose remainder suits others now, then again whom it met.
+        var walking = [id]
+        while let taker = walking.popLast() {
+            let stays = stopsWhenRestamped && taker == id
+            if let loosened = walk(taker, whileStamped: stays ? stamp : nil) { walking += [taker, loosened] }
+            if stopsWhenRestamped, let now = state.book[id], now.stamp != stamp { return true }
+        }
+        return false
+    }
+
+    /// Lets an order meet those of the other side, best first, until nothing more suits it.
+    ///
+    /// - Parameter stamp: ends when the order has another one; nil: goes on
+    /// - Returns: a resting order that was loosened; then there is more to do
+    private mutating func walk(_ id: OrderID, whileStamped stamp: Int64?) -> OrderID? {
+        guard let entry = state.book[id] else { return nil }
         var taker = OrderBook.Taker(entry)
         while let found = state.book.next(for: &taker) {
             let (bid, ask) = entry.side == .bid ? (id, found.maker) : (found.maker, id)
-            switch meet(bid: bid, ask: ask, found.lots) {
+            let meeting = meet(bid: bid, ask: ask)
+            if meeting == .loosened, isLoose(found.maker) { return found.maker }
+            guard let left = state.book[id], left.stamp == stamp ?? left.stamp else { return nil }
+            switch meeting {
             case .passed: state.book.skip(found, &taker)
-            case .changed: break
-            case .exhausted:
-                if entry.side == .bid { return }
-                if state.book[found.maker] != nil { state.book.skip(found, &taker) }
+            case .changed: taker.lots = left.lots
+            case .loosened: taker = OrderBook.Taker(left)
             }
-            guard let left = state.book[id] else { return }
-            taker.lots = left.lots
         }
+        return nil
     }
 
-    /// Fills two orders with each other if they suit.
-    ///
-    /// - Parameter lots: the most, and allowed by both minimum fills
-    private mutating func meet(bid bidID: OrderID, ask askID: OrderID, _ lots: Lots) -> Meeting {
-        guard let bid = state.orders[bidID], let ask = state.orders[askID], let details = ask.ask,
+    /// Whether an order is a remainder below its minimum, which may fill whole.
+    private func isLoose(_ id: OrderID) -> Bool { state.book[id].map { $0.lots < $0.minimumFill } ?? false }
+
+    /// Fills two orders with each other if they suit. The one that came earlier is the resting one.
+    private mutating func meet(bid bidID: OrderID, ask askID: OrderID) -> Meeting {
+        guard let bidEntry = state.book[bidID], let askEntry = state.book[askID], let bid = state.orders[bidID],
+            let ask = state.orders[askID]
+        else { return .passed }
+        let (resting, arriving) = bid.since < ask.since ? (bidEntry, askEntry) : (askEntry, bidEntry)
+        guard let lots = OrderBook.Taker(arriving).fill(with: resting), let details = ask.ask,
             let rig = state.rigs[details.rig], let rules = state.rules, bid.price >= ask.price
         else { return .passed }
         guard state.unsuited(bid, ask, rig, at: time) == nil else { return .passed }
@@ -120,9 +158,9 @@ extension Exchange {
         return fill(bid, ask, rig, lots, rules)
     }
 
-    /// The mode is the incoming order's: the one with the later stamp.
+    /// The mode is the incoming order's: the one that came later.
     private mutating func preventSelfTrade(_ bid: Order, _ ask: Order) {
-        let (arriving, resting) = bid.stamp > ask.stamp ? (bid, ask) : (ask, bid)
+        let (arriving, resting) = bid.since > ask.since ? (bid, ask) : (ask, bid)
         switch arriving.instructions.selfTrade {
         case .cancelIncoming: closeOpenPart(arriving)
         case .cancelResting: closeOpenPart(resting)
@@ -153,19 +191,30 @@ extension Exchange {
         guard order.open > .zero else { return false }
         var holds: [OrderID: Satoshis] = [:]
         var spent: [AccountID: Satoshis] = [:]
-        return state.book.canFill(OrderBook.Taker(state.bookEntry(of: order))) { found in
+        /// Whether a bid on the way would take less than it is offered, so that the rest of the plan cannot be relied on.
+        var isAnyShort = false
+        func pays(_ bid: Order, _ hold: Satoshis?) -> Bool {
+            guard let hold else { return false }
+            return affords(bid, hold: (holds[bid.id] ?? .zero) + hold)
+                && (spent[bid.account] ?? .zero) + hold <= state.balance(.available(bid.account))
+        }
+        let fits = state.book.canFill(OrderBook.Taker(state.bookEntry(of: order))) { found in
             guard suits(order, found) else { return false }
             guard !found.isSelfTrade else { return true }
             guard let maker = state.orders[found.maker] else { return false }
             let (bid, ask) = order.side == .bid ? (order, maker) : (maker, order)
             guard let term = state.longestTerm(bid, ask, at: time),
-                let hold = Offer(rules, at: maker.price, found.lots).hold(for: term)
-            else { return false }
-            let bidTotal = (holds[bid.id] ?? .zero) + hold, accountTotal = (spent[bid.account] ?? .zero) + hold
-            guard affords(bid, hold: bidTotal), accountTotal <= state.balance(.available(bid.account)) else { return false }
-            (holds[bid.id], spent[bid.account]) = (bidTotal, accountTotal)
+                let hold = Offer(rules, at: maker.price, found.lots).hold(for: term), pays(bid, hold)
+            else {
+                let fewest = min(found.lots, max(state.fewestLots(of: bid), state.fewestLots(of: ask)))
+                if pays(bid, Offer(rules, at: maker.price, fewest).hold(for: rules.shortestTerm)) { isAnyShort = true }
+                return false
+            }
+            holds[bid.id, default: .zero] += hold
+            spent[bid.account, default: .zero] += hold
             return true
         }
+        return fits && !isAnyShort
     }
 
     private func suits(_ order: Order, _ found: OrderBook.Match) -> Bool {
@@ -178,7 +227,7 @@ extension Exchange {
     // MARK: - Fill
 
     private mutating func fill(_ bid: Order, _ ask: Order, _ rig: Rig, _ most: Lots, _ rules: MarketRules) -> Meeting {
-        let price = bid.stamp < ask.stamp ? bid.price : ask.price
+        let price = bid.since < ask.since ? bid.price : ask.price
         guard let longest = state.longestTerm(bid, ask, at: time) else { return .passed }
         guard let (offer, term, hold) = affordable(bid, ask, most, price, longest, rules) else {
             // A smaller rig may still be paid for; a bid that can pay for none waits outside the book.
@@ -197,7 +246,11 @@ extension Exchange {
             hashrate: offer.hashrate, terms: offer.terms, tariff: state.counters.tariff, openedAt: time,
             expiresAt: time + term, isShortened: term < longest, maxDifficulty: offer.difficulty, allowance: offer.allowance,
             hold: hold, held: hold)))
-        return offer.lots < most ? .exhausted : .changed
+        let isLoosened = [bid.id, ask.id].contains { id in
+            guard let left = state.book[id] else { return false }
+            return left.lots < left.minimumFill && left.lots + offer.lots >= left.minimumFill
+        }
+        return isLoosened ? .loosened : .changed
     }
 
     /// What a bid can pay for: all lots for the longest term; else fewer lots; else the fewest for a shorter term.
@@ -255,7 +308,7 @@ extension Exchange {
 
     /// Ends a running delivery; its lots go back to both orders that are alive.
     mutating func end(_ delivery: Delivery, _ cause: EndCause, at: Timestamp, _ returned: inout Returned) {
-        emit(.deliveryEnded(delivery.id, at: max(at, delivery.openedAt), cause))
+        emit(.deliveryEnded(delivery.id, at: min(max(at, delivery.openedAt), delivery.expiresAt), cause))
         refreshOffer(of: delivery.ask)
         let atFault: OrderID? =
             switch cause {
@@ -292,8 +345,8 @@ extension Exchange {
         guard let ask = state.orders[id] else { return }
         let isPriced = state.peggedPrice(of: ask, state.references, rules) != nil
         if let reason = suspension(of: ask, rig, isPriced: isPriced) {
-            // A rig that delivers is away for a while before anything changes.
-            guard ask.delivering == .zero || reason != .rigOffline else { return }
+            // A rig that is sold out is away for a while before anything changes.
+            guard ask.delivering < ask.lots || reason != .rigOffline else { return }
             if ask.status != .suspended(reason) { emit(.orderSuspended(id, reason)) }
         } else if ask.status != .active {
             emit(.orderResumed(id, stamp: nextStamp()))
@@ -301,13 +354,22 @@ extension Exchange {
     }
 
     /// Ends what an ask delivers outside its daily schedule, and suspends or resumes it.
-    mutating func followSchedule(of id: OrderID, _ returned: inout Returned) {
+    mutating func followSchedule(of id: OrderID, at: Timestamp, _ returned: inout Returned) {
         guard let ask = state.orders[id], ask.isAlive else { return }
         if let schedule = ask.ask?.schedule, !schedule.isOpen(at: time) {
-            for running in state.deliveries(of: id) where running.isRunning { end(running, .askPaused, at: time, &returned) }
+            for running in state.deliveries(of: id) where running.isRunning { end(running, .askPaused, at: at, &returned) }
         }
         refreshOffer(of: id)
         if let order = state.orders[id], order.open > .zero { returned.add(order) }
+    }
+
+    /// Looks at an ask's daily schedule again when it opens or closes next.
+    mutating func armSchedule(of id: OrderID) {
+        guard let order = state.orders[id], order.isAlive, let change = order.ask?.schedule?.nextChange(after: time) else {
+            return
+        }
+        scheduleChanges[id] = change
+        state.timers.schedule(.schedule(id), at: change)
     }
 
     /// An account has more funds to use: its bids that waited for money are back in the book, and those that passed
@@ -341,7 +403,7 @@ extension Exchange {
     }
 
     /// A bid whose budget pays for nothing more, with nothing left to settle, is over.
-    private mutating func closeIfSpent(_ id: OrderID) {
+    mutating func closeIfSpent(_ id: OrderID) {
         guard let bid = state.orders[id], bid.isAlive, bid.unsettled == 0, let details = bid.bid,
             let budget = details.budget, let rules = state.rules, let least = leastHold(of: bid, rules),
             details.spent + least > budget

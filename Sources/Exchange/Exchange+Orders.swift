@@ -62,6 +62,7 @@ extension Exchange {
         if order.instructions.isPostOnly, wouldMatch(order) { throw .wouldMatch }
         if order.instructions.timeInForce == .fillOrKill, !canFillWhole(order, rules) { throw .cannotFillWhole }
         emit(.orderPlaced(order))
+        armSchedule(of: order.id)
         match(order.id)
         closeRemainder(of: order.id)
         return order.id
@@ -73,16 +74,16 @@ extension Exchange {
         // An immediate order's deliveries can still be stopped.
         guard order.isAlive || order.delivering > .zero else { throw .orderClosed }
         var returned = Returned()
-        close(order, .cancelled, &returned)
+        close(order, .cancelled, at: time, &returned)
         match(returned)
         return .done
     }
 
-    /// Closes an order and ends its deliveries.
-    mutating func close(_ order: Order, _ reason: CloseReason, _ returned: inout Returned) {
+    /// Closes an order and ends its deliveries, at a time that may have passed while nothing happened.
+    mutating func close(_ order: Order, _ reason: CloseReason, at: Timestamp, _ returned: inout Returned) {
         if order.isAlive { emit(.orderClosed(order.id, reason)) }
         for delivery in state.deliveries(of: order.id) where delivery.isRunning {
-            end(delivery, order.side == .bid ? .bidClosed : .askClosed, at: time, &returned)
+            end(delivery, order.side == .bid ? .bidClosed : .askClosed, at: at, &returned)
         }
     }
 
@@ -97,17 +98,17 @@ extension Exchange {
     mutating func cancelAll(of account: AccountID, _ side: Side?) throws(Rejection) -> Outcome {
         try checkNotHalted()
         var returned = Returned()
-        let count = closeAll(of: account, side, .cancelled, &returned)
+        let count = closeAll(of: account, side, .cancelled, at: time, &returned)
         match(returned)
         return .cancelled(count)
     }
 
     @discardableResult
     private mutating func closeAll(
-        of account: AccountID, _ side: Side?, _ reason: CloseReason, _ returned: inout Returned
+        of account: AccountID, _ side: Side?, _ reason: CloseReason, at: Timestamp, _ returned: inout Returned
     ) -> Int64 {
         let all = state.orders(of: account).filter { side == nil || $0.side == side }
-        for order in all { close(order, reason, &returned) }
+        for order in all { close(order, reason, at: at, &returned) }
         return Int64(all.count)
     }
 
@@ -123,15 +124,15 @@ extension Exchange {
     }
 
     /// Cancels the orders of an account whose time is up.
-    mutating func hush(_ account: AccountID, _ returned: inout Returned) {
+    mutating func hush(_ account: AccountID, at now: Timestamp, _ returned: inout Returned) {
         guard let deadline = state.silences[account] else { return }
-        guard deadline <= time else {
+        guard deadline <= now else {
             // It was heard of since.
             state.timers.schedule(.silence(account), at: deadline)
             return
         }
         emit(.silenceSet(account, nil))
-        closeAll(of: account, nil, .silence, &returned)
+        closeAll(of: account, nil, .silence, at: deadline, &returned)
     }
 
     // MARK: - Checks

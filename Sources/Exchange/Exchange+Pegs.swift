@@ -74,7 +74,11 @@ extension Exchange {
             if price != nil, order.status == .suspended(.noReference) { found.append(id) }
         }
         if !repricings.isEmpty { emit(.ordersRepriced(repricings)) }
-        for id in stranded { emit(.orderSuspended(id, .noReference)) }
+        for repricing in repricings {
+            if state.orders[repricing.order]?.status == .suspended(.insufficientFunds) { revive(repricing.order) }
+            closeIfSpent(repricing.order)
+        }
+        for id in stranded where state.orders[id]?.status == .active { emit(.orderSuspended(id, .noReference)) }
         var returned = Returned()
         for id in found {
             if state.orders[id]?.side == .ask { refreshOffer(of: id) } else { revive(id) }

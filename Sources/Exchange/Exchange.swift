@@ -11,13 +11,17 @@ public struct Exchange: Sendable {
     /// Time of the last command; never runs backwards.
     public private(set) var time: Timestamp
     var events: [Event] = []
+    /// When the daily schedules of asks are looked at next.
+    var scheduleChanges: [OrderID: Timestamp] = [:]
 
     public init(_ state: MarketState = MarketState(), time: Timestamp = Timestamp(microseconds: 0)) {
         self.state = state
         self.time = time
         // A state that only followed another exchange's events has lost sight of what is looked at again and again.
-        for id in state.scheduledAsks { self.state.timers.schedule(.schedule(id), at: Timestamp(microseconds: 0)) }
-        for account in state.silences.keys { self.state.timers.schedule(.silence(account), at: Timestamp(microseconds: 0)) }
+        for id in state.scheduledAsks { armSchedule(of: id) }
+        for account in state.silences.keys {
+            self.state.timers.schedule(.silence(account), at: state.silences[account] ?? time)
+        }
     }
 
     /// When something becomes due by itself, if nothing else happens before: then send ``Command/advance``.
@@ -144,19 +148,23 @@ public struct Exchange: Sendable {
             else { return }
             for delivery in state.deliveries(on: id) { end(delivery, .rigAway, at: timer.at, &returned) }
         case .hold(let id):
-            guard let delivery = state.deliveries[id], !delivery.isRunning else { return }
+            guard let delivery = state.deliveries[id], case .ended(let end, _) = delivery.phase, let rules = state.rules,
+                end + rules.holdLimit <= timer.at
+            else { return }
             release(delivery)
             resumeFunded(delivery.buyer, &returned)
         case .rules: break
         case .expiry(let id):
-            guard let order = state.orders[id], order.isAlive, let expiry = order.instructions.expiresAt, expiry <= time
+            guard let order = state.orders[id], order.isAlive, let expiry = order.instructions.expiresAt,
+                expiry <= timer.at
             else { return }
-            close(order, .expired, &returned)
-        case .silence(let account): hush(account, &returned)
+            close(order, .expired, at: expiry, &returned)
+        case .silence(let account): hush(account, at: timer.at, &returned)
         case .schedule(let id):
-            guard let order = state.orders[id], order.isAlive, let schedule = order.ask?.schedule else { return }
-            followSchedule(of: id, &returned)
-            if let change = schedule.nextChange(after: time) { state.timers.schedule(.schedule(id), at: change) }
+            guard scheduleChanges[id] == timer.at else { return }
+            scheduleChanges[id] = nil
+            followSchedule(of: id, at: timer.at, &returned)
+            armSchedule(of: id)
         }
     }
 }

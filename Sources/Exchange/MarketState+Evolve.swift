@@ -42,11 +42,11 @@ extension MarketState {
             counters.stamp = max(counters.stamp, stamp + 1)
             change(id) {
                 $0.status = .active
-                $0.stamp = stamp
+                $0.come(at: stamp)
             }
         case .orderStamped(let id, let stamp):
             counters.stamp = max(counters.stamp, stamp + 1)
-            change(id) { $0.stamp = stamp }
+            change(id) { $0.come(at: stamp) }
         case .orderClosed(let id, let reason):
             close(id, reason)
         case .deliveryOpened(let delivery):
@@ -101,6 +101,10 @@ extension MarketState {
         let old = rules
         rules = planned.rules
         if old?.sellerFee != planned.rules.sellerFee || old?.buyerFee != planned.rules.buyerFee { counters.tariff += 1 }
+        if old?.holdLimit != planned.rules.holdLimit || old?.awayLimit != planned.rules.awayLimit {
+            for delivery in deliveries.values { scheduleTimer(of: delivery) }
+            for rig in rigs.values { scheduleTimer(of: rig) }
+        }
         // What may be sold of a rig can be another part now.
         guard old?.smallestSlice != planned.rules.smallestSlice else { return }
         for order in orders.values where order.side == .ask && order.open > .zero { syncBook(order) }
@@ -161,7 +165,7 @@ extension MarketState {
         counters.stamp = max(counters.stamp, repricing.stamp + 1)
         change(repricing.order) {
             $0.price = repricing.price
-            $0.stamp = repricing.stamp
+            $0.come(at: repricing.stamp)
         }
     }
 
@@ -250,16 +254,10 @@ extension MarketState {
         if order.ask?.schedule != nil { scheduledAsks.remove(order.id) }
     }
 
-    /// Its expiry, and a look at its daily schedule as soon as there is time.
+    /// Its expiry; daily schedules are looked after by the exchange, which knows the time.
     private mutating func scheduleTimers(of order: Order) {
         if let expiry = order.instructions.expiresAt { timers.schedule(.expiry(order.id), at: expiry) }
-        guard let ask = order.ask else { return }
-        if ask.schedule != nil {
-            scheduledAsks.insert(order.id)
-            timers.schedule(.schedule(order.id), at: order.placedAt)
-        } else {
-            scheduledAsks.remove(order.id)
-        }
+        if order.ask?.schedule != nil { scheduledAsks.insert(order.id) } else { scheduledAsks.remove(order.id) }
     }
 
     mutating func linkDerived(_ key: BillingKey) {
@@ -275,7 +273,7 @@ extension MarketState {
         trades.append(Trade(delivery))
         scheduleTimer(of: delivery)
         deliveriesByRig[delivery.rig, default: []].insert(delivery.id)
-        let isBidResting = (orders[delivery.bid]?.stamp ?? 0) < (orders[delivery.ask]?.stamp ?? 0)
+        let isBidResting = (orders[delivery.bid]?.since ?? 0) < (orders[delivery.ask]?.since ?? 0)
         deliver(delivery, delivery.bid, isResting: isBidResting)
         deliver(delivery, delivery.ask, isResting: !isBidResting)
         heldByBid[delivery.bid, default: .zero] += delivery.held
@@ -353,8 +351,14 @@ extension Order {
             shown = .zero
             return
         }
-        shown = min(shown, open)
+        shown = min(shown, min(open, displayed))
         if shown == .zero || shown < min(instructions.minimumFill, open) { shown = min(displayed, open) }
+    }
+
+    /// Takes its place behind all others.
+    fileprivate mutating func come(at stamp: Int64) {
+        self.stamp = stamp
+        since = stamp
     }
 
     /// Takes filled lots out of an iceberg's displayed part.

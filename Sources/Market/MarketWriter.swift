@@ -160,6 +160,8 @@ public final class MarketWriter: MarketGateway {
         var exchange: Exchange
         let journal: any JournalPort
         var position: WriterPosition
+        /// Time of the last command that was committed.
+        var committedAt: Timestamp
         var isDeposed = false
         /// When an idle writer looks at its database again.
         var nextLook = DispatchTime.now() + .seconds(2)
@@ -170,6 +172,7 @@ public final class MarketWriter: MarketGateway {
             self.exchange = exchange
             self.journal = journal
             self.position = position
+            committedAt = exchange.time
         }
     }
 
@@ -274,6 +277,7 @@ public final class MarketWriter: MarketGateway {
             guard recover(from: error, row, previous, &batch, loop) else { return false }
         }
         loop.position.last = row.last
+        loop.committedAt = row.at
         health.withLock { $0 = true }
         publish(commands, row)
         return true
@@ -315,7 +319,8 @@ public final class MarketWriter: MarketGateway {
                 guard found.epoch == loop.position.epoch else { throw .deposed }
                 if found.last == row.last { return true }
                 guard found.last == previous else { throw .deposed }
-                loop.exchange = Exchange(committed.copy(), time: loop.exchange.time)
+                // Of that time, too: what the lost batch had seen come due must come due again.
+                loop.exchange = Exchange(committed.copy(), time: loop.committedAt)
                 return false
             } catch {
                 failure = error

@@ -25,8 +25,8 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
     /// RFC 3339, UTC, with microseconds: `2026-01-31T12:00:00.000000Z`.
     public var description: String {
         let day = Int64(86_400_000_000)
-        let days = microseconds >= 0 ? microseconds / day : -((-microseconds + day - 1) / day)
-        let inDay = microseconds - days * day
+        let (whole, rest) = microseconds.quotientAndRemainder(dividingBy: day)
+        let (days, inDay) = rest < 0 ? (whole - 1, rest + day) : (whole, rest)
         let (year, month, dayOfMonth) = Timestamp.civil(fromDays: days)
         func pad(_ n: Int64, _ width: Int) -> String {
             let text = String(n)

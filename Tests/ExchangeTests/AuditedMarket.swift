@@ -18,6 +18,7 @@ struct AuditedMarket {
     ) -> (outcome: Outcome, events: [Event]) {
         #expect(BinaryForm.decoded(envelope) == envelope, sourceLocation: location)
         let before = exchange.state.hash
+        auditor.beginCommand()
         let result = exchange.apply(envelope, at: now)
         for event in result.events {
             guard let decoded: Event = BinaryForm.decoded(event) else {
@@ -55,6 +56,7 @@ extension StoredState {
     init(_ state: MarketState) {
         self.init()
         rules = state.rules
+        status = state.status
         counters = state.counters
         targets = Array(state.targets.values)
         rigs = Array(state.rigs.values)
@@ -64,6 +66,8 @@ extension StoredState {
         balances = state.balances.keys.compactMap { key in state.balances[key].map { (key, $0) } }
         deposits = state.deposits.keys.compactMap { key in state.deposits[key].map { (key, $0) } }
         answers = state.answers.keys.compactMap { key in state.answers[key].map { (key, $0) } }
+        farms = Array(state.farms.values)
+        silences = state.silences.keys.compactMap { key in state.silences[key].map { (key, $0) } }
     }
 
     mutating func shuffle(using random: inout some RandomNumberGenerator) {
@@ -75,12 +79,15 @@ extension StoredState {
         balances.shuffle(using: &random)
         deposits.shuffle(using: &random)
         answers.shuffle(using: &random)
+        farms.shuffle(using: &random)
+        silences.shuffle(using: &random)
     }
 }
 
 /// What a projector's tables hold after some changes.
 struct ProjectedTables {
     private var rules: MarketRules?
+    private var status = MarketStatus()
     private var counters = Counters()
     private var targets: [PoolTargetID: PoolTarget] = [:]
     private var rigs: [RigID: Rig] = [:]
@@ -90,9 +97,12 @@ struct ProjectedTables {
     private var balances: [LedgerAccount: Satoshis] = [:]
     private var deposits: [DepositKey: Satoshis] = [:]
     private var answers: [AnswerKey: RecordedAnswer] = [:]
+    private var farms: [FarmID: Farm] = [:]
+    private var silences: [AccountID: Timestamp] = [:]
 
     mutating func apply(_ changes: StateChanges) {
         rules = changes.rules
+        status = changes.status
         counters = changes.counters
         Self.apply(changes.targets, to: &targets)
         Self.apply(changes.rigs, to: &rigs)
@@ -102,6 +112,8 @@ struct ProjectedTables {
         Self.apply(changes.balances, to: &balances)
         Self.apply(changes.deposits, to: &deposits)
         Self.apply(changes.answers, to: &answers)
+        Self.apply(changes.farms, to: &farms)
+        Self.apply(changes.silences, to: &silences)
     }
 
     private static func apply<K, V>(_ changes: [K: EntityChange<V>], to rows: inout [K: V]) {
@@ -116,6 +128,7 @@ struct ProjectedTables {
     var stored: StoredState {
         var stored = StoredState()
         stored.rules = rules
+        stored.status = status
         stored.counters = counters
         stored.targets = Array(targets.values)
         stored.rigs = Array(rigs.values)
@@ -125,6 +138,8 @@ struct ProjectedTables {
         stored.balances = balances.map { ($0, $1) }
         stored.deposits = deposits.map { ($0, $1) }
         stored.answers = answers.map { ($0, $1) }
+        stored.farms = Array(farms.values)
+        stored.silences = silences.map { ($0, $1) }
         return stored
     }
 }

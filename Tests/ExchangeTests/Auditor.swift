@@ -19,6 +19,9 @@ struct Auditor {
     private var loss: Int64 = 0
     private var weighted: [BillingKey: (n: Int128, charge: Int64, seller: Int64, buyer: Int64)] = [:]
     private var lastEntry: Int64 = 0
+    private var tariff: Int64 = 1
+    /// Orders that came, or came anew, by this command.
+    private var arrived: Set<OrderID> = []
     private(set) var fills = 0
     private(set) var lines = 0
 
@@ -37,9 +40,60 @@ struct Auditor {
         case .entryPosted(let entry): see(entry)
         case .deliveryOpened(let delivery): see(opened: delivery, at: time)
         case .lineSettled(let line): see(line)
+        case .orderPlaced(let order): see(placed: order)
+        case .orderAmended(let order): see(amended: order)
+        case .ordersRepriced(let repricings): see(repricings)
+        case .orderClosed(let id, .immediateRemainder):
+            if let order = state.orders[id], order.instructions.timeInForce == .fillOrKill {
+                check(order.delivering == order.lots, "order \(id) was not filled whole")
+            }
+        case .rulesChanged(let planned):
+            check(planned.effectiveAt <= time, "rules of \(planned.effectiveAt) came early")
+            if planned.rules.sellerFee != state.rules?.sellerFee || planned.rules.buyerFee != state.rules?.buyerFee {
+                tariff += 1
+            }
         default: break
         }
         state.evolve(event)
+    }
+
+    /// The next command's events come.
+    mutating func beginCommand() { arrived = [] }
+
+    private mutating func see(placed order: Order) {
+        arrived.insert(order.id)
+        check(state.status.phase == .open, "order \(order.id) placed while the market is not open")
+        let mine = state.orders.values.filter { $0.account == order.account && $0.isAlive }
+        check(mine.count < Int(state.rules?.mostOrders ?? 0), "account \(order.account) has too many orders")
+        let isTaken = order.clientOrderID != nil && mine.contains { $0.clientOrderID == order.clientOrderID }
+        check(!isTaken, "client order id of \(order.id) is taken")
+    }
+
+    /// Priority is kept exactly where the rules say so.
+    private mutating func see(amended new: Order) {
+        guard let old = state.orders[new.id] else { return check(false, "amended order is not there") }
+        let isPriceWorse = old.side == .bid ? new.price > old.price : new.price != old.price
+        let showsMore = (old.instructions.displayed?.rawValue ?? .max) < (new.instructions.displayed?.rawValue ?? .max)
+        let isKept = new.stamp == old.stamp && new.since == old.since
+        check(isKept != (isPriceWorse || showsMore || new.lots > old.lots), "order \(new.id) kept its stamp: \(isKept)")
+        if !isKept { arrived.insert(new.id) }
+        check(new.delivering == old.delivering && new.unsettled == old.unsettled, "order \(new.id) changed its past")
+    }
+
+    /// By order, at prices that follow from fixed-price orders alone, with new stamps.
+    private mutating func see(_ repricings: [Repricing]) {
+        guard let rules = state.rules else { return }
+        var expected: [Repricing] = []
+        for order in state.orders.values.sorted(by: { $0.id < $1.id }) where order.isAlive {
+            guard order.instructions.peg != nil, let price = Auditor.pegged(order, state, rules), price != order.price else {
+                continue
+            }
+            expected.append(Repricing(
+                order: order.id, price: price, stamp: state.counters.stamp + Int64(expected.count)))
+        }
+        let orders = repricings.compactMap { state.orders[$0.order] }
+        let status = state.status
+        check(repricings == expected, "repriced \(repricings), not \(expected): \(orders), \(status), tick \(rules.tick)")
     }
 
     private mutating func see(_ entry: LedgerEntry) {
@@ -63,41 +117,69 @@ struct Auditor {
         guard let rules = before.rules, let bid = before.orders[delivery.bid], let ask = before.orders[delivery.ask],
             let rig = before.rigs[delivery.rig], let details = ask.ask
         else { return check(false, "\(name) of unknown orders") }
+        check(before.status.phase == .open, "\(name) while the market is not open")
         check(bid.account != ask.account, "\(name) is a self-trade")
         check(delivery.buyer == bid.account && delivery.seller == ask.account, "\(name) has other parties")
         check(details.rig == rig.id && rig.owner == ask.account, "\(name) sells another rig")
-        check(delivery.terms.price <= bid.price && delivery.terms.price >= ask.price, "\(name) trades through a limit")
-        check(delivery.terms.price == (bid.stamp < ask.stamp ? bid : ask).price, "\(name) is not at the earlier price")
+        check(delivery.terms.price <= bid.price && delivery.terms.price >= ask.price, "\(name) trades through a price")
+        check(bid.price <= bid.limit && ask.price >= ask.limit, "\(name) trades through a limit")
+        let arriving = bid.since < ask.since ? ask : bid
+        check(delivery.terms.price == (bid.since < ask.since ? bid : ask).price, "\(name) is not at the earlier price")
+        check(!(arriving.instructions.isPostOnly && arrived.contains(arriving.id)), "\(name) of a post-only order: \(bid), \(ask)")
         check(bid.status == .active && ask.status == .active, "\(name) of orders that are not active")
-        check(delivery.lots.rawValue > 0 && delivery.lots == ask.lots && ask.delivering == .zero, "\(name) splits a rig")
-        check(bid.lots.rawValue - bid.delivering.rawValue >= delivery.lots.rawValue, "\(name) overfills the bid")
-        check(rig.delivery == nil, "\(name) on a rig that delivers already")
         check(Auditor.takes(before, bid, rig), "\(name) on pools that cannot take the rig")
         check(delivery.openedAt == time, "\(name) opened at another time")
+        check(delivery.tariff == tariff, "\(name) has tariff \(delivery.tariff)")
+        check(
+            delivery.terms.sellerFee == rules.sellerFee && delivery.terms.buyerFee == rules.buyerFee,
+            "\(name) has other fees")
+        checkSize(name, before, bid, ask, delivery, rules, time)
+        checkPriority(name, before, bid, ask, rules, time)
+    }
+
+    /// As many lots as fit and can be paid for; only the fewest for a shorter term.
+    private mutating func checkSize(
+        _ name: String, _ before: MarketState, _ bid: Order, _ ask: Order, _ delivery: Delivery, _ rules: MarketRules,
+        _ time: Timestamp
+    ) {
+        let (arriving, resting) = bid.since < ask.since ? (ask, bid) : (bid, ask)
+        let fewest = Auditor.fewest(bid, ask, rules)
+        let most = max(fewest, min(Auditor.open(arriving), Auditor.shown(resting)))
+        let lots = delivery.lots.rawValue, funds = Int128(Auditor.funds(before, bid)), price = delivery.terms.price
+        check((fewest...max(fewest, most)).contains(lots), "\(name) has \(lots) lots, not \(fewest) to \(most)")
+        check(lots <= min(Auditor.open(bid), Auditor.open(ask)), "\(name) overfills an order")
         let term = delivery.expiresAt.microseconds - time.microseconds
-        check((rules.shortestTerm.microseconds...rules.term.microseconds).contains(term), "\(name) has term \(term)")
-        let cap = Auditor.cap(delivery.hashrate, term, delivery.allowance)
-        check(Int128(delivery.hold.rawValue) == Auditor.debit(cap, delivery.terms), "\(name) holds another amount")
-        check(delivery.hold.rawValue <= Auditor.funds(before, bid), "\(name) is not paid for")
-        if term < rules.term.microseconds {
-            let longer = Auditor.cap(delivery.hashrate, term + 1_000_000, delivery.allowance)
-            check(Auditor.debit(longer, delivery.terms) > Auditor.funds(before, bid), "\(name) could run longer")
+        guard let longest = Auditor.longest(bid, ask, rules, time) else { return check(false, "\(name) ends too soon") }
+        check((rules.shortestTerm.microseconds...longest).contains(term), "\(name) has term \(term)")
+        check(delivery.isShortened == (term < longest), "\(name) is shortened or not")
+        check(
+            Int128(delivery.hold.rawValue) == Auditor.hold(lots, price, Interval(microseconds: term), rules),
+            "\(name) holds another amount")
+        check(Int128(delivery.hold.rawValue) <= funds, "\(name) is not paid for")
+        if lots < most, term == longest {
+            let more = Auditor.hold(lots + 1, price, Interval(microseconds: longest), rules)
+            check(more > funds, "\(name) could have more lots")
         }
-        checkPriority(name, before, bid, ask, rules)
+        if term < longest {
+            check(lots == fewest, "\(name) is shorter with more lots than needed")
+            let longer = Interval(microseconds: min(longest, term + 1_000_000))
+            check(Auditor.hold(lots, price, longer, rules) > funds, "\(name) could run longer")
+        }
     }
 
     /// Nobody with a better price, or the same and an earlier stamp, who could trade here was passed by.
     private mutating func checkPriority(
-        _ name: String, _ before: MarketState, _ bid: Order, _ ask: Order, _ rules: MarketRules
+        _ name: String, _ before: MarketState, _ bid: Order, _ ask: Order, _ rules: MarketRules,
+        _ time: Timestamp
     ) {
         for other in before.orders.values where other.id != bid.id && other.id != ask.id {
             switch other.side {
             case .bid:
                 let isBetter = (other.price, -other.stamp) > (bid.price, -bid.stamp)
-                check(!(isBetter && Auditor.canTrade(before, other, ask, rules)), "\(name) passed by bid \(other.id)")
+                check(!(isBetter && Auditor.canTrade(before, other, ask, rules, time)), "\(name) passed by bid \(other): \(bid), \(ask)")
             case .ask:
                 let isBetter = (other.price, other.stamp) < (ask.price, ask.stamp)
-                check(!(isBetter && Auditor.canTrade(before, bid, other, rules)), "\(name) passed by ask \(other.id)")
+                check(!(isBetter && Auditor.canTrade(before, bid, other, rules, time)), "\(name) passed by ask \(other): \(bid), \(ask)")
             }
         }
     }
@@ -106,7 +188,8 @@ struct Auditor {
         lines += 1
         guard let delivery = state.deliveries[line.delivery] else { return check(false, "line of no delivery") }
         let name = "line of delivery \(line.delivery)"
-        let key = BillingKey(bid: delivery.bid, ask: delivery.ask, rig: delivery.rig)
+        let key = BillingKey(
+            bid: delivery.bid, ask: delivery.ask, rig: delivery.rig, tariff: delivery.tariff)
         var sums = weighted[key] ?? (0, 0, 0, 0)
         sums.n += Int128(delivery.terms.price.rawValue) * Int128(line.work.units)
         let charge = Auditor.charge(sums.n, delivery.terms.priceUnit)
@@ -140,9 +223,9 @@ struct Auditor {
         check(actual.hash == state.hash, "events do not lead to the state")
         guard let rules = actual.rules else { return }
         inspectMoney(actual)
-        inspectOrders(actual, rules)
+        inspectOrders(actual, rules, time)
         inspectDeliveries(actual, rules, time)
-        inspectBook(actual, rules)
+        inspectBook(actual, rules, time)
     }
 
     private mutating func inspectMoney(_ s: MarketState) {
@@ -160,7 +243,7 @@ struct Auditor {
         }
     }
 
-    private mutating func inspectOrders(_ s: MarketState, _ rules: MarketRules) {
+    private mutating func inspectOrders(_ s: MarketState, _ rules: MarketRules, _ time: Timestamp) {
         for order in s.orders.values {
             let name = "order \(order.id)"
             let mine = s.deliveries.values.filter { $0.bid == order.id || $0.ask == order.id }
@@ -199,13 +282,17 @@ struct Auditor {
     }
 
     private mutating func inspectDeliveries(_ s: MarketState, _ rules: MarketRules, _ time: Timestamp) {
-        var busy: Set<RigID> = []
+        var sold: [RigID: Int64] = [:]
         for delivery in s.deliveries.values {
             switch delivery.phase {
             case .running:
-                check(busy.insert(delivery.rig).inserted, "rig \(delivery.rig) delivers twice")
-                check(s.rigs[delivery.rig]?.delivery == delivery.id, "rig \(delivery.rig) does not know its delivery")
+                sold[delivery.rig, default: 0] += delivery.lots.rawValue
+                check(s.deliveries(on: delivery.rig).contains(delivery), "rig \(delivery.rig) does not know its delivery")
                 check(delivery.expiresAt > time, "delivery \(delivery.id) is overdue")
+                check(s.orders[delivery.bid] != nil && s.orders[delivery.ask] != nil, "delivery of forgotten orders")
+                if let ask = s.orders[delivery.ask], let schedule = ask.ask?.schedule, ask.isAlive {
+                    check(Auditor.isOpen(schedule, time), "delivery \(delivery.id) runs outside its ask's schedule")
+                }
             case .ended(let at, _):
                 check(at.microseconds + rules.holdLimit.microseconds > time.microseconds, "hold is overdue")
                 check(at >= delivery.openedAt && at <= delivery.expiresAt, "delivery \(delivery.id) ended outside itself")
@@ -213,14 +300,21 @@ struct Auditor {
             check(delivery.held >= .zero && delivery.held <= delivery.hold, "delivery \(delivery.id) holds too much")
         }
         for rig in s.rigs.values {
-            check(rig.delivery == nil || busy.contains(rig.id), "rig \(rig.id) thinks it delivers")
-            if case .offline(let since) = rig.presence, rig.delivery != nil {
+            let running = s.deliveries(on: rig.id)
+            check(running.allSatisfy(\.isRunning), "rig \(rig.id) thinks it delivers")
+            if let ask = rig.ask.flatMap({ s.orders[$0] }) {
+                let mine = running.filter { $0.ask == ask.id }.reduce(Int64(0)) { $0 + $1.lots.rawValue }
+                check(mine <= ask.lots.rawValue, "rig \(rig.id) delivers \(mine) of \(ask.lots)")
+            }
+            if case .offline(let since) = rig.presence, !running.isEmpty {
                 check(time.microseconds < since.microseconds + rules.awayLimit.microseconds, "rig \(rig.id) is long away")
             }
         }
+        for account in s.silences.keys { check((s.silences[account] ?? time) > time, "account \(account) is long silent") }
+        check(s.status.scheduled.allSatisfy { $0.effectiveAt > time }, "planned rules are overdue")
     }
 
-    private mutating func inspectBook(_ s: MarketState, _ rules: MarketRules) {
+    private mutating func inspectBook(_ s: MarketState, _ rules: MarketRules, _ time: Timestamp) {
         var entries = 0
         for side in Side.allCases {
             var cursor = s.book.first(on: side), last: OrderBook.Entry?
@@ -242,27 +336,114 @@ struct Auditor {
             }
         }
         let open = s.orders.values.filter { $0.status == .active && $0.lots > $0.delivering }
+        for order in open {
+            check(order.instructions.expiresAt ?? .distantFuture > time, "order \(order.id) is past its date")
+            if let schedule = order.ask?.schedule {
+                check(Auditor.isOpen(schedule, time), "order \(order.id) is open outside its schedule")
+            }
+            checkShown(order, s.book[order.id])
+        }
+        guard s.status.phase == .open else { return }
         check(entries == open.count && s.book.count == entries, "book has \(entries) orders, not \(open.count)")
         for bid in open where bid.side == .bid {
             for ask in open where ask.side == .ask {
-                check(!Auditor.canTrade(s, bid, ask, rules, orSelf: true), "\(bid.id) and \(ask.id) are left unmatched")
+                check(!Auditor.canTrade(s, bid, ask, rules, time, orSelf: true), "\(bid.id) and \(ask.id) are left unmatched")
             }
         }
     }
 
+    private mutating func checkShown(_ order: Order, _ entry: OrderBook.Entry?) {
+        let open = Auditor.open(order), shown = order.shown.rawValue
+        check(entry?.shown.rawValue == Auditor.shown(order), "order \(order.id) shows \(order.shown), the book another")
+        guard let displayed = order.instructions.displayed else {
+            return check(shown == 0, "order \(order.id) is no iceberg")
+        }
+        let least = min(max(1, order.instructions.minimumFill.rawValue), open)
+        check(shown >= least && shown <= min(open, displayed.rawValue), "order \(order.id) shows \(shown) of \(open)")
+    }
+
     // MARK: - Plain arithmetic
 
+    static func open(_ order: Order) -> Int64 { order.lots.rawValue - order.delivering.rawValue }
+
+    static func shown(_ order: Order) -> Int64 {
+        order.instructions.displayed == nil ? open(order) : order.shown.rawValue
+    }
+
+    /// The fewest lots of a fill.
+    static func fewest(_ bid: Order, _ ask: Order, _ rules: MarketRules) -> Int64 {
+        let slices = Int128(ask.lots.rawValue) * Int128(rules.smallestSlice.rawValue)
+        let part = Int64(slices / 1_000_000 + (slices % 1_000_000 == 0 ? 0 : 1))
+        return max(
+            min(bid.instructions.minimumFill.rawValue, open(bid)),
+            min(max(ask.instructions.minimumFill.rawValue, part), open(ask)))
+    }
+
+    /// In microseconds; nil when it is less than the shortest term.
+    static func longest(_ bid: Order, _ ask: Order, _ rules: MarketRules, _ time: Timestamp) -> Int64? {
+        var ends = [time.microseconds + rules.term.microseconds]
+        for order in [bid, ask] { if let expiry = order.instructions.expiresAt { ends.append(expiry.microseconds) } }
+        if let schedule = ask.ask?.schedule {
+            let minute = time.microseconds / 60_000_000
+            for later in 1...1440 where !isOpen(schedule, Timestamp(microseconds: (minute + Int64(later)) * 60_000_000)) {
+                ends.append((minute + Int64(later)) * 60_000_000)
+                break
+            }
+        }
+        let term = (ends.min() ?? 0) - time.microseconds
+        return term < rules.shortestTerm.microseconds ? nil : term
+    }
+
+    static func isOpen(_ schedule: DailySchedule, _ time: Timestamp) -> Bool {
+        let minute = time.microseconds / 60_000_000 % 1440
+        return schedule.windows.contains { window in
+            if window.from < window.to { return window.from <= minute && minute < window.to }
+            return window.from <= minute || minute < window.to
+        }
+    }
+
+    /// What a pegged order's price is to be; nil without its reference.
+    static func pegged(_ order: Order, _ s: MarketState, _ rules: MarketRules) -> Price? {
+        guard let peg = order.instructions.peg else { return nil }
+        func fixed(_ side: Side) -> [Int64] {
+            s.orders.values.filter { $0.side == side && $0.instructions.peg == nil && $0.status == .active && open($0) > 0 }
+                .map(\.price.rawValue)
+        }
+        let reference: Int64? =
+            switch peg.reference {
+            case .bestBid: fixed(.bid).max()
+            case .bestAsk: fixed(.ask).min()
+            case .index: s.status.index?.price.rawValue
+            }
+        guard let reference else { return nil }
+        let limit = Int128(order.limit.rawValue), tick = Int128(rules.tick)
+        let low = (Int128(rules.lowestPrice.rawValue) + tick - 1) / tick * tick
+        let high = Int128(rules.highestPrice.rawValue) / tick * tick
+        var price = max(0, Int128(reference) + Int128(peg.offset))
+        switch order.side {
+        case .bid:
+            price = min(price, high, limit) / tick * tick
+            price = min(max(price, low), limit)
+        case .ask:
+            price = (max(price, low, limit) + tick - 1) / tick * tick
+            price = max(min(price, high), limit)
+        }
+        return Price(Int64(price))
+    }
+
     static func canTrade(
-        _ s: MarketState, _ bid: Order, _ ask: Order, _ rules: MarketRules, orSelf: Bool = false
+        _ s: MarketState, _ bid: Order, _ ask: Order, _ rules: MarketRules, _ time: Timestamp, orSelf: Bool = false
     ) -> Bool {
         guard bid.status == .active, ask.status == .active, bid.price >= ask.price, let details = ask.ask,
             let rig = s.rigs[details.rig]
         else { return false }
-        let lots = ask.lots.rawValue - ask.delivering.rawValue
-        guard lots > 0, bid.lots.rawValue - bid.delivering.rawValue >= lots, takes(s, bid, rig) else { return false }
+        let fewest = fewest(bid, ask, rules)
+        guard open(bid) > 0, open(ask) > 0, fewest <= min(open(bid), open(ask)), takes(s, bid, rig),
+            longest(bid, ask, rules, time) != nil
+        else { return false }
         if bid.account == ask.account { return orSelf }
-        let price = (bid.stamp < ask.stamp ? bid : ask).price
-        return hold(lots, price, rules.shortestTerm, rules) <= Int128(funds(s, bid))
+        let price = (bid.since < ask.since ? bid : ask).price
+        return hold(fewest, price, rules.shortestTerm, rules) <= Int128(funds(s, bid))
     }
 
     static func takes(_ s: MarketState, _ bid: Order, _ rig: Rig) -> Bool {

@@ -53,8 +53,8 @@ import Units
         var s = Scenario()
         s.rig(3, lots: 2)
         s.ask(3, rig: 1, 90, at: 1)
-        s.bid(1, 100, 5, ioc: true, at: 2)
-        s.bid(1, 80, 5, ioc: true, at: 2)
+        s.bid(1, 100, 5, .ioc, at: 2)
+        s.bid(1, 80, 5, .ioc, at: 2)
         s.advance(to: 62)
         #expect(s.news() == [
             "o1 placed", "o2 placed", "d1: o2 buys 2 of o1 at 90, 2 to 62 s", "o2 closed: immediateRemainder",
@@ -68,7 +68,7 @@ import Units
         var s = Scenario()
         s.rig(3, lots: 2)
         s.ask(3, rig: 1, 90, at: 1)
-        s.bid(1, 100, 2, ioc: true, at: 2)
+        s.bid(1, 100, 2, .ioc, at: 2)
         _ = s.news()
         #expect(s.cancel(2, by: 2, at: 3) == .rejected(.orderUnknown))
         #expect(s.cancel(2, by: 1, at: 3) == .done)
@@ -87,10 +87,10 @@ import Units
     func nobodyTradesWithThemselves(_ mode: SelfTradePrevention, _ bidComesLast: Bool, _ expected: [String]) {
         var s = Scenario()
         s.rig(1, lots: 2)
-        if !bidComesLast { s.bid(1, 100, 3, selfTrade: .cancelIncoming, at: 1) }
-        if bidComesLast { s.ask(1, rig: 1, 90, selfTrade: .cancelIncoming, at: 1) }
+        if !bidComesLast { s.bid(1, 100, 3, .stp(.cancelIncoming), at: 1) }
+        if bidComesLast { s.ask(1, rig: 1, 90, .stp(.cancelIncoming), at: 1) }
         _ = s.news()
-        if bidComesLast { s.bid(1, 100, 3, selfTrade: mode, at: 2) } else { s.ask(1, rig: 1, 90, selfTrade: mode, at: 2) }
+        if bidComesLast { s.bid(1, 100, 3, .stp(mode), at: 2) } else { s.ask(1, rig: 1, 90, .stp(mode), at: 2) }
         #expect(s.news() == expected)
     }
 
@@ -142,7 +142,7 @@ import Units
         #expect(s.news() == ["o5 closed: cancelled", "d1 ended at 4 s: bidClosed", "o4 closed: cancelled"])
         func reason(_ order: Int64) -> PassedOver? {
             guard let bid = s.state.orders[OrderID(order)], let ask = s.state.orders[OrderID(1)] else { return nil }
-            return s.state.passedOver(bid, ask, rig)
+            return s.state.passedOver(bid, ask, rig, at: Scenario.start + .seconds(4))
         }
         #expect(reason(2) == .versionMaskTooNarrow)
         #expect(reason(3) == .extranonceTooSmall)

@@ -1,4 +1,5 @@
 import Exchange
+import OrderBook
 import TestSupport
 import Units
 
@@ -83,14 +84,18 @@ struct RandomCommands {
             return .registerRig(
                 owner: account, name: "rig\(names)", passwordDigest: Array(repeating: 7, count: 32), fallback: target.id)
         case 14...34: return bid(s, account)
-        case 35...47:
+        case 35...45:
             guard let rig = rig(s) else { return .advance }
+            let most = random.chance(30) ? Lots(random.int64(1...3)) : nil
             return .placeAsk(PlaceAsk(
-                account: rig.owner, price: price(), rig: rig.id, most: random.chance(30) ? Lots(random.int64(1...3)) : nil,
-                selfTrade: random.pick(SelfTradePrevention.allCases)))
-        case 48...53:
+                account: rig.owner, price: price(), rig: rig.id, most: most,
+                instructions: instructions(lots: most?.rawValue ?? 4), schedule: random.chance(20) ? schedule() : nil))
+        case 46...48:
             guard let order = order(s) else { return .advance }
             return .cancelOrder(order.id, by: random.chance(50) ? order.account : nil)
+        case 49...53:
+            guard let order = order(s) else { return .advance }
+            return .amendOrder(order.id, by: random.chance(50) ? order.account : nil, amendment(of: order))
         case 54...62:
             guard let rig = rig(s) else { return .advance }
             return .rigOnline(
@@ -111,9 +116,102 @@ struct RandomCommands {
             return .underDelivered(
                 running.id, Hashrate(hashesPerSecond: running.hashrate.hashesPerSecond * random.int64(0...7) / 10))
         case 81: return .edgeStarted(EdgeID(random.int64(1...2)))
-        case 82...94: return settle(s)
+        case 82...92: return settle(s)
+        case 93...97: return rare(s, account)
         default: return .advance
         }
+    }
+
+    private mutating func rare(_ s: MarketState, _ account: AccountID) -> Command {
+        switch random.int(1...20) {
+        case 1...2: return .cancelAll(account, random.pick([nil, .bid, .ask]))
+        case 3...4:
+            return .cancelAllAfter(account, random.chance(20) ? nil : .seconds(random.int64(1...120)))
+        case 5: return .setPhase(random.pick(MarketPhase.allCases))
+        case 6...7: return .setPhase(.open)
+        case 8...9: return .scheduleRules(newRules(), effectiveAt: now + .seconds(random.int64(1...400)))
+        case 10...12: return .publishIndex(IndexPrice(price: Price(random.int64(1...1_300_000)), at: now))
+        case 13 where s.farms.count < 4: return .createFarm(owner: account, name: "farm")
+        case 13...16:
+            guard let rig = rig(s) else { return .advance }
+            return .assignRig(rig.id, owner: rig.owner, random.chance(20) ? nil : farm(s, of: rig.owner)?.id)
+        default:
+            guard let farm = farm(s, of: nil) else { return .advance }
+            if random.chance(30) { return .withdrawFarm(farm.id, owner: random.chance(50) ? farm.owner : nil) }
+            return .offerFarm(farm.id, owner: farm.owner, FarmOffer(
+                price: price(), most: random.chance(30) ? Lots(random.int64(1...3)) : nil,
+                instructions: instructions(lots: 3), schedule: random.chance(20) ? schedule() : nil))
+        }
+    }
+
+    private mutating func farm(_ s: MarketState, of owner: AccountID?) -> Farm? {
+        let all = s.farms.values.filter { owner == nil || $0.owner == owner }.sorted { $0.id < $1.id }
+        return all.isEmpty ? nil : random.pick(all)
+    }
+
+    private mutating func newRules() -> MarketRules {
+        var rules = Self.rules
+        rules.buyerFee = PartsPerMillion(random.pick([0, 10_000, 35_000]))
+        rules.sellerFee = PartsPerMillion(random.pick([0, 10_000]))
+        rules.smallestSlice = PartsPerMillion(random.pick([1_000_000, 500_000, 100_000]))
+        rules.term = .seconds(random.pick([60, 180, 300]))
+        rules.mostOrders = random.pick([6, 20, 100_000])
+        rules.tick = random.pick([1000, 1, 50_000])
+        rules.holdLimit = .seconds(random.pick([240, 300]))
+        rules.awayLimit = .seconds(random.pick([30, 45]))
+        if random.chance(5) { rules.lot = Hashrate(hashesPerSecond: 5) }
+        return rules
+    }
+
+    /// Windows around now.
+    private mutating func schedule() -> DailySchedule {
+        let minute = now.minute % 1440
+        return DailySchedule(windows: (0..<random.int(1...2)).map { _ in
+            let from = (minute + 1440 + random.int64(-10...10)) % 1440
+            return DailySchedule.Window(from: from, to: (from + random.int64(1...30)) % 1440)
+        })
+    }
+
+    private mutating func instructions(lots: Int64) -> Instructions {
+        var result = Instructions(selfTrade: random.pick(SelfTradePrevention.allCases))
+        switch random.int(1...20) {
+        case 1...2: result.timeInForce = .immediateOrCancel
+        case 3...4: result.timeInForce = .fillOrKill
+        case 5...8:
+            result.timeInForce = .goodTillDate
+            result.expiresAt = now + Interval(microseconds: random.int64(5_000_000...400_000_000))
+        default: break
+        }
+        if random.chance(20) { result.minimumFill = Lots(random.int64(1...max(1, lots))) }
+        let mayRest = !result.timeInForce.isImmediate || random.chance(5)
+        if mayRest, random.chance(25) { result.displayed = Lots(random.int64(1...max(1, lots))) }
+        if mayRest, random.chance(10) { result.isPostOnly = true }
+        if mayRest, random.chance(20) {
+            result.peg = Peg(
+                reference: random.pick(PegReference.allCases), offset: random.int64(-3...3) * random.pick([100_000, 1500]))
+        }
+        return result
+    }
+
+    private mutating func amendment(of order: Order) -> Amendment {
+        var result = Amendment()
+        let isBid = random.chance(95) == (order.side == .bid)
+        if random.chance(40) { result.price = price() }
+        if random.chance(15) {
+            result.expiresAt = random.pick([.clear, .set(now + .seconds(random.int64(5...300)))])
+        }
+        if random.chance(15) { result.minimumFill = Lots(random.int64(1...4)) }
+        if random.chance(15) { result.displayed = random.pick([.clear, .set(Lots(random.int64(1...4)))]) }
+        if order.instructions.peg != nil, random.chance(30) { result.offset = random.int64(-3...3) * 100_000 }
+        if isBid {
+            if random.chance(40) { result.lots = Lots(random.int64(1...8)) }
+            if random.chance(20) { result.budget = random.pick([.clear, .set(Satoshis(random.int64(1...600)))]) }
+            if random.chance(20), let targets = order.bid?.targets { result.targets = Array(targets.prefix(1)) }
+        } else {
+            if random.chance(30) { result.most = random.pick([.clear, .set(Lots(random.int64(1...4)))]) }
+            if random.chance(20) { result.schedule = random.chance(40) ? .clear : .set(schedule()) }
+        }
+        return result
     }
 
     private mutating func price() -> Price { Price(random.int64(1...12) * 100_000) }
@@ -134,12 +232,11 @@ struct RandomCommands {
         for _ in 0..<random.int(1...2) {
             if let target = target(s, of: account), !targets.contains(target.id) { targets.append(target.id) }
         }
+        let lots = random.int64(1...8)
         return .placeBid(PlaceBid(
             account: account, clientOrderID: random.chance(20) ? "c\(random.int(1...5))" : nil, price: price(),
-            lots: Lots(random.int64(1...8)), targets: targets,
-            timeInForce: random.chance(20) ? .immediateOrCancel : .goodTillCancelled,
-            budget: random.chance(40) ? Satoshis(random.int64(20...600)) : nil,
-            selfTrade: random.pick(SelfTradePrevention.allCases)))
+            lots: Lots(lots), targets: targets, budget: random.chance(40) ? Satoshis(random.int64(20...600)) : nil,
+            instructions: instructions(lots: lots)))
     }
 
     private mutating func settle(_ s: MarketState) -> Command {
@@ -162,7 +259,7 @@ struct RandomCommands {
         let rig = rig(s).flatMap { random.chance(50) ? $0.id : nil } ?? RigID(a)
         let delivery = delivery(s, running: false).flatMap { random.chance(70) ? $0.id : nil } ?? DeliveryID(a)
         let targets = (target(s, of: account).map { [$0.id] } ?? [PoolTargetID(b)])
-        switch random.int(1...12) {
+        switch random.int(1...18) {
         case 1: return .deposit(account: account, amount: Satoshis(b), reference: text)
         case 2: return .createPoolTarget(owner: account, name: text, url: "x", user: "x", password: text)
         case 3:
@@ -183,6 +280,39 @@ struct RandomCommands {
                 DeliveryTotal(delivery: delivery, billableWork: Work(units: c), isFinal: false),
                 DeliveryTotal(delivery: delivery, billableWork: Work(units: b), isFinal: true),
             ])
+        case 12:
+            return .amendOrder(order(s)?.id ?? OrderID(a), by: nil, Amendment(
+                price: random.chance(30) ? Price(a) : nil, lots: random.chance(30) ? Lots(b) : nil,
+                most: random.pick([.keep, .clear, .set(Lots(c))]), targets: random.chance(20) ? targets : nil,
+                budget: random.pick([.keep, .clear, .set(Satoshis(a))]),
+                expiresAt: random.pick([.keep, .keep, .set(Timestamp(microseconds: b))]),
+                minimumFill: random.chance(20) ? Lots(c) : nil, displayed: random.pick([.keep, .keep, .set(Lots(a))]),
+                schedule: random.pick([.keep, .keep, .set(DailySchedule(windows: [.init(from: a, to: b)]))]),
+                offset: random.chance(20) ? b : nil))
+        case 13:
+            return .placeBid(PlaceBid(
+                account: account, price: price(), lots: Lots(2), targets: targets,
+                instructions: Instructions(
+                    timeInForce: random.pick(TimeInForce.allCases),
+                    expiresAt: random.chance(50) ? Timestamp(microseconds: a) : nil, minimumFill: Lots(b),
+                    displayed: random.chance(50) ? Lots(c) : nil,
+                    peg: random.chance(50) ? Peg(reference: .bestBid, offset: a) : nil)))
+        case 14: return .cancelAllAfter(account, Interval(microseconds: a))
+        case 15:
+            var rules = Self.rules
+            switch random.int(1...5) {
+            case 1: rules.tick = a
+            case 2: rules.smallestSlice = PartsPerMillion(b)
+            case 3: rules.mostOrders = c
+            case 4: rules.term = Interval(microseconds: a)
+            default: break
+            }
+            return .scheduleRules(rules, effectiveAt: Timestamp(microseconds: random.chance(50) ? b : now.microseconds + 1))
+        case 16: return .publishIndex(IndexPrice(price: Price(a), at: Timestamp(microseconds: b)))
+        case 17: return .assignRig(rig, owner: account, FarmID(b))
+        case 18:
+            return .offerFarm(FarmID(random.int64(1...3)), owner: account, FarmOffer(
+                price: Price(a), most: Lots(b), schedule: DailySchedule(windows: [])))
         default: return .rigOnline(RigID(a), edge: EdgeID(b), session: min(c, 1), versionMask: .max)
         }
     }

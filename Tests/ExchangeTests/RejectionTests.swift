@@ -94,6 +94,63 @@ import Units
                 return $0.send(.settle(run: 1, chunk: 1, Array(repeating: total, count: 1001)), at: 1)
             }
         case .passwordInvalid: return { $0.send(rig("a", digest: [1]), at: 1) }
+        case .marketCancelOnly:
+            return {
+                $0.phase(.cancelOnly, at: 1)
+                return $0.bid(1, 100, 1, at: 1)
+            }
+        case .marketHalted:
+            return {
+                $0.bid(1, 100, 1, at: 1)
+                $0.phase(.halted, at: 1)
+                return $0.cancel(1, at: 1)
+            }
+        case .wouldMatch:
+            return {
+                $0.sell(3, lots: 1, 100, at: 1)
+                return $0.bid(1, 100, 1, .postOnly, at: 1)
+            }
+        case .cannotFillWhole: return { $0.bid(1, 100, 1, .fok, at: 1) }
+        case .minimumFillOutOfRange: return { $0.bid(1, 100, 2, .atLeast(3), at: 1) }
+        case .displayedOutOfRange: return { $0.bid(1, 100, 5, .iceberg(2).atLeast(3), at: 1) }
+        case .expiryOutOfRange: return { $0.bid(1, 100, 5, .until(10), at: 1) }
+        case .instructionsContradict: return { $0.bid(1, 100, 5, .ioc.postOnly, at: 1) }
+        case .offsetOutOfRange: return { $0.bid(1, 100, 5, .peg(.index, .min), at: 1) }
+        case .lotsBelowDelivering:
+            return {
+                $0.sell(3, lots: 3, 100, at: 1)
+                $0.bid(1, 100, 5, at: 1)
+                return $0.amend(2, .lots(2), at: 1)
+            }
+        case .tooManyOrders:
+            return {
+                $0 = Scenario(rules: Scenario.rules { $0.mostOrders = 1 })
+                $0.bid(1, 100, 5, at: 1)
+                return $0.bid(1, 100, 5, at: 1)
+            }
+        case .scheduleInvalid:
+            return {
+                $0.rig(1, lots: 1)
+                return $0.ask(1, rig: 1, 100, schedule: DailySchedule(windows: []), at: 1)
+            }
+        case .farmUnknown: return { $0.send(.withdrawFarm(FarmID(1), owner: one), at: 1) }
+        case .farmNotOffered:
+            return {
+                $0.send(.createFarm(owner: one, name: "f"), at: 1)
+                return $0.send(.withdrawFarm(FarmID(1), owner: one), at: 1)
+            }
+        case .silenceOutOfRange: return { $0.send(.cancelAllAfter(one, .milliseconds(999)), at: 1) }
+        case .effectiveTimeOutOfRange: return { $0.plan(Scenario.rules, from: 1, at: 1) }
+        case .nothingToAmend:
+            return {
+                $0.bid(1, 100, 5, at: 1)
+                return $0.amend(1, .price(100), at: 1)
+            }
+        case .amendmentNotApplicable:
+            return {
+                $0.bid(1, 100, 5, at: 1)
+                return $0.amend(1, .most(5), at: 1)
+            }
         }
     }
 
