@@ -51,6 +51,7 @@ CREATE TABLE silences (
 ALTER TABLE orders
     ADD COLUMN limit_price   BIGINT CHECK (limit_price > 0),
     ADD COLUMN shown         BIGINT NOT NULL DEFAULT 0 CHECK (shown >= 0),  -- an iceberg's open lots that are displayed; else 0
+    ADD COLUMN since         BIGINT CHECK (since <= stamp),                 -- its stamp without those of an iceberg's later parts
     ADD COLUMN expires_at    BIGINT,
     ADD COLUMN post_only     INTEGER NOT NULL DEFAULT 0 CHECK (post_only IN (0, 1)),
     ADD COLUMN minimum_fill  BIGINT NOT NULL DEFAULT 1 CHECK (minimum_fill > 0),  -- lots
@@ -60,10 +61,11 @@ ALTER TABLE orders
     ADD COLUMN schedule      TEXT,              -- an ask's windows, minutes of the day UTC: 0-360,1320-1440; NULL: always
     ADD COLUMN farm          BIGINT;            -- whose offer an ask comes from
 
-UPDATE orders SET limit_price = price, time_in_force = coalesce(time_in_force, 1);
+UPDATE orders SET limit_price = price, since = stamp, time_in_force = coalesce(time_in_force, 1);
 
 ALTER TABLE orders
     ALTER COLUMN limit_price SET NOT NULL,
+    ALTER COLUMN since SET NOT NULL,
     ALTER COLUMN time_in_force SET NOT NULL,
     ALTER COLUMN shown DROP DEFAULT,
     ALTER COLUMN post_only DROP DEFAULT,

@@ -55,7 +55,8 @@ CREATE TABLE new_orders (
     lots            BIGINT NOT NULL CHECK (lots >= 0),
     delivering      BIGINT NOT NULL CHECK (delivering >= 0),
     shown           BIGINT NOT NULL CHECK (shown >= 0),             -- an iceberg's open lots that are displayed; else 0
-    stamp           BIGINT NOT NULL,
+    stamp           BIGINT NOT NULL,                                -- time priority, lower first
+    since           BIGINT NOT NULL CHECK (since <= stamp),         -- its stamp without those of an iceberg's later parts
     time_in_force   INTEGER NOT NULL CHECK (time_in_force IN (1, 2, 3, 4)),  -- till cancelled, IOC, till date, FOK
     expires_at      BIGINT,
     post_only       INTEGER NOT NULL CHECK (post_only IN (0, 1)),
@@ -91,8 +92,9 @@ CREATE TABLE new_orders (
 );
 
 INSERT INTO new_orders
-SELECT id, account, client_order_id, side, price, price, lots, delivering, 0, stamp, coalesce(time_in_force, 1), NULL, 0, 1,
-       NULL, self_trade, NULL, NULL, status, reason, placed_at, unsettled, targets, budget, spent, rig, most, NULL, NULL, live
+SELECT id, account, client_order_id, side, price, price, lots, delivering, 0, stamp, stamp, coalesce(time_in_force, 1), NULL,
+       0, 1, NULL, self_trade, NULL, NULL, status, reason, placed_at, unsettled, targets, budget, spent, rig, most, NULL, NULL,
+       live
 FROM orders;
 
 DROP TABLE orders;

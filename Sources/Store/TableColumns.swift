@@ -85,8 +85,8 @@ enum TableColumns {
     }
 
     static let order = [
-        "id", "account", "client_order_id", "side", "price", "limit_price", "lots", "delivering", "shown", "stamp", "status",
-        "reason", "placed_at", "unsettled", "targets", "budget", "spent", "rig", "most", "schedule", "farm",
+        "id", "account", "client_order_id", "side", "price", "limit_price", "lots", "delivering", "shown", "stamp", "since",
+        "status", "reason", "placed_at", "unsettled", "targets", "budget", "spent", "rig", "most", "schedule", "farm",
     ] + instructions + ["live"]
 
     static func values(_ order: Order) -> [SQLValue] {
@@ -113,7 +113,7 @@ enum TableColumns {
             .integer(order.id.rawValue), .integer(order.account.rawValue), SQLValue(order.clientOrderID),
             .integer(Int64(order.side.rawValue)), .integer(order.price.rawValue), .integer(order.limit.rawValue),
             .integer(order.lots.rawValue), .integer(order.delivering.rawValue), .integer(order.shown.rawValue),
-            .integer(order.stamp),
+            .integer(order.stamp), .integer(order.since),
         ]
         return head + status + [.integer(order.placedAt.microseconds), .integer(order.unsettled)] + details
             + values(order.instructions)

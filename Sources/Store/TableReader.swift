@@ -140,27 +140,28 @@ struct TableReader {
     /// Columns as in ``TableColumns/order``.
     static func order(_ row: SQLRow) throws -> Order {
         let status: OrderStatus =
-            switch try row.int64(10) {
+            switch try row.int64(11) {
             case 0: .active
-            case 1: .suspended(try raw(row, 11))
-            default: .closed(try raw(row, 11))
+            case 1: .suspended(try raw(row, 12))
+            default: .closed(try raw(row, 12))
             }
         let details: OrderDetails =
             if try row.int64(3) == 0 {
                 .bid(BidDetails(
-                    targets: try row.text(14).split(separator: ",").compactMap { Int64($0).map { PoolTargetID($0) } },
-                    budget: try row.optionalInt64(15).map { Satoshis($0) }, spent: Satoshis(try row.int64(16))))
+                    targets: try row.text(15).split(separator: ",").compactMap { Int64($0).map { PoolTargetID($0) } },
+                    budget: try row.optionalInt64(16).map { Satoshis($0) }, spent: Satoshis(try row.int64(17))))
             } else {
                 .ask(AskDetails(
-                    rig: RigID(try row.int64(17)), most: try row.optionalInt64(18).map { Lots($0) },
-                    schedule: try schedule(row, 19), farm: try row.optionalInt64(20).map { FarmID($0) }))
+                    rig: RigID(try row.int64(18)), most: try row.optionalInt64(19).map { Lots($0) },
+                    schedule: try schedule(row, 20), farm: try row.optionalInt64(21).map { FarmID($0) }))
             }
         return Order(
             id: OrderID(try row.int64(0)), account: AccountID(try row.int64(1)),
             clientOrderID: try row.optionalText(2), price: Price(try row.int64(4)), limit: Price(try row.int64(5)),
             lots: Lots(try row.int64(6)), delivering: Lots(try row.int64(7)), shown: Lots(try row.int64(8)),
-            stamp: try row.int64(9), instructions: try instructions(row, from: 21), status: status, details: details,
-            placedAt: Timestamp(microseconds: try row.int64(12)), unsettled: try row.int64(13))
+            stamp: try row.int64(9), since: try row.int64(10),
+            instructions: try instructions(row, from: 22), status: status, details: details,
+            placedAt: Timestamp(microseconds: try row.int64(13)), unsettled: try row.int64(14))
     }
 
     private static func raw<T: RawRepresentable>(_ row: SQLRow, _ column: Int) throws -> T where T.RawValue == UInt8 {

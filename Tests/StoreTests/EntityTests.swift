@@ -143,8 +143,8 @@ struct EntityTests {
                         id: OrderID(number), account: AccountID(2), clientOrderID: number % 3 == 0 ? "mein № \(number)" : nil,
                         price: Price(.max), limit: instruction.peg.map { _ in Price(number) }, lots: Lots(number % 5),
                         delivering: Lots(number % 2), shown: instruction.displayed == nil ? .zero : Lots(number % 4),
-                        stamp: .max - number, instructions: instruction, status: status, details: detail, placedAt: time,
-                        unsettled: number))
+                        stamp: .max - number, since: .max - number * 2, instructions: instruction, status: status,
+                        details: detail, placedAt: time, unsettled: number))
                 }
             }
         }
