@@ -76,7 +76,7 @@ struct Auditor {
         let showsMore = (old.instructions.displayed?.rawValue ?? .max) < (new.instructions.displayed?.rawValue ?? .max)
         let isKept = new.stamp == old.stamp && new.since == old.since
         check(isKept != (isPriceWorse || showsMore || new.lots > old.lots), "order \(new.id) kept its stamp: \(isKept)")
-        if !isKept { arrived.insert(new.id) }
+        if !isKept, old.status == .active { arrived.insert(new.id) }
         check(new.delivering == old.delivering && new.unsettled == old.unsettled, "order \(new.id) changed its past")
     }
 
