@@ -12,12 +12,20 @@ import Units
 
 /// A clock that goes only when it is told to.
 final class ManualClock: Sendable {
-    private let time = Mutex(History.start)
+    private let time = Mutex((now: History.start, looks: 0))
 
     var now: Timestamp {
-        get { time.withLock { $0 } }
-        set { time.withLock { $0 = max($0, newValue) } }
+        get {
+            time.withLock { time in
+                time.looks += 1
+                return time.now
+            }
+        }
+        set { time.withLock { $0.now = max($0.now, newValue) } }
     }
+
+    /// How often it was looked at.
+    var looks: Int { time.withLock { $0.looks } }
 }
 
 /// Faults of a journal, switched from the test.

@@ -73,6 +73,20 @@ struct EntityTests {
     }
 
     @Test(arguments: Engine.allCases)
+    func aLaterProgramsFormIsRefused(_ engine: Engine) async throws {
+        try await engine.withStorage { storage in
+            try await storage.withTables { database in
+                let store = TableStore(database)
+                try await store.project(Projection(
+                    previous: 0, last: 1, at: Self.time, rulesVersion: 2, stateHash: 0, changes: .none, appended: Appended()))
+                _ = try await store.load()
+                try storage.script("UPDATE market_state SET coding_version = 200")
+                await #expect(throws: DatabaseError.self) { try await store.load() }
+            }
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
     func poolTargets(_ engine: Engine) async throws {
         let statuses: [PoolStatus] = [
             .unverified, .failed(reason: "Größe ≠ 8 \u{1F4A5}"), .failed(reason: ""),
