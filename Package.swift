@@ -83,6 +83,7 @@ let package = Package(
                 "Database",
             ],
             swiftSettings: settings),
+        .target(name: "Benchmarks", dependencies: ["Units", "OrderBook", "Exchange"], swiftSettings: settings),
         .target(name: "StratumLines", dependencies: [nioCore], swiftSettings: settings),
         .target(
             name: "Miner",
@@ -125,13 +126,13 @@ let package = Package(
             name: "hashspot",
             dependencies: [
                 "Miner", "MiningPool", "Stratum", "Units", "Exchange", "Store", "Market", "Database", "Server", "Demo",
-                "WebAPI", logging, nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "WebAPI", "Benchmarks", logging, nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
 
         // Tests.
         .target(name: "TestSupport", dependencies: ["Database"], path: "Tests/TestSupport", swiftSettings: settings),
-        .testTarget(name: "UnitsTests", dependencies: ["Units"], swiftSettings: settings),
+        .testTarget(name: "UnitsTests", dependencies: ["Units", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "ProofOfWorkTests", dependencies: ["ProofOfWork", "CHashing", "Units", "TestSupport", crypto],
             swiftSettings: settings),
@@ -148,8 +149,8 @@ let package = Package(
         .testTarget(
             name: "BinaryCodingTests", dependencies: ["BinaryCoding", "TestSupport"], swiftSettings: settings),
         .testTarget(
-            name: "OrderBookTests", dependencies: ["OrderBook", "Units", "TestSupport"], swiftSettings: settings),
-        .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Units"], swiftSettings: settings),
+            name: "OrderBookTests", dependencies: ["OrderBook", "Benchmarks", "Units", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Units", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "SettlementTests", dependencies: ["Settlement", "Units", "TestSupport"], swiftSettings: settings),
         .testTarget(
@@ -164,7 +165,7 @@ let package = Package(
             name: "WebAPITests",
             dependencies: [
                 "WebAPI", "Units", "Exchange", "Market", "Metering", "OrderBook", "Ledger", "Settlement", crypto, logging, nioCore,
-                hummingbird, httpTypes, .product(name: "HummingbirdTesting", package: "hummingbird"),
+                hummingbird, httpTypes, "TestSupport", .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings),

@@ -1,29 +1,62 @@
 /// Appends values to a byte buffer in the compact form that journal rows, spool records and batches share.
 ///
 /// Integers are LEB128 varints, signed ones zigzag-coded; byte strings are length-prefixed.
-public struct BinaryWriter: Sendable {
-    public private(set) var bytes: [UInt8] = []
+///
+/// It owns its buffer alone, so that a write is a comparison and a store.
+@frozen
+public struct BinaryWriter: ~Copyable, @unchecked Sendable {
+    // Sendable: the memory has one owner.
+    @usableFromInline var start: UnsafeMutableRawPointer
+    @usableFromInline var capacity: Int
+    /// Bytes written.
+    @usableFromInline var length = 0
+    @usableFromInline let isForHashing: Bool
 
-    public init() {}
+    @inlinable public init() { self.init(reservingCapacity: 0) }
 
-    public init(reservingCapacity capacity: Int) { bytes.reserveCapacity(capacity) }
-
-    /// Empties the buffer and keeps its storage.
-    public mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
-
-    public mutating func write(_ byte: UInt8) { bytes.append(byte) }
-
-    public mutating func writeUnsigned(_ value: UInt64) {
-        var rest = value
-        while rest >= 0x80 {
-            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
-            rest >>= 7
-        }
-        bytes.append(UInt8(truncatingIfNeeded: rest))
+    /// - Parameter isForHashing: integers are written in eight bytes each; nothing reads that form
+    public init(reservingCapacity capacity: Int, isForHashing: Bool = false) {
+        self.isForHashing = isForHashing
+        self.capacity = max(capacity, 64)
+        start = .allocate(byteCount: self.capacity, alignment: 8)
     }
 
+    deinit { start.deallocate() }
+
+    /// What is written. O(n): it is a copy.
+    public var bytes: [UInt8] { withUnsafeBytes { Array($0) } }
+
+    /// What is written, in place.
+    @inlinable
+    public func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+        body(UnsafeRawBufferPointer(start: start, count: length))
+    }
+
+    /// Empties the buffer and keeps its storage.
+    @inlinable public mutating func removeAll() { length = 0 }
+
+    @inlinable
+    public mutating func write(_ byte: UInt8) {
+        append(atMost: 1) {
+            $0.storeBytes(of: byte, as: UInt8.self)
+            return 1
+        }
+    }
+
+    @inlinable
+    public mutating func writeUnsigned(_ value: UInt64) {
+        if capacity &- length < Varint.mostBytes { grow(by: Varint.mostBytes) }
+        if isForHashing {
+            (start + length).storeBytes(of: value.littleEndian, as: UInt64.self)
+            length &+= 8
+        } else {
+            length &+= Varint.store(value, at: start + length)
+        }
+    }
+
+    @inlinable
     public mutating func write(_ value: Int64) {
-        writeUnsigned(UInt64(bitPattern: (value << 1) ^ (value >> 63)))
+        writeUnsigned(UInt64(bitPattern: (value &<< 1) ^ (value &>> 63)))
     }
 
     public mutating func write(_ value: Int128) {
@@ -31,142 +64,105 @@ public struct BinaryWriter: Sendable {
         writeUnsigned(UInt64(truncatingIfNeeded: value))
     }
 
-    public mutating func write(_ value: Bool) { bytes.append(value ? 1 : 0) }
+    @inlinable
+    public mutating func write(_ value: Bool) { write(value ? 1 : 0 as UInt8) }
 
     public mutating func write(_ value: [UInt8]) {
         writeUnsigned(UInt64(value.count))
-        bytes.append(contentsOf: value)
+        writeRaw(value)
     }
 
     public mutating func write(_ value: ArraySlice<UInt8>) {
         writeUnsigned(UInt64(value.count))
-        bytes.append(contentsOf: value)
+        value.withUnsafeBytes { append($0) }
     }
 
     public mutating func write(_ value: String) {
-        let utf8 = value.utf8
-        writeUnsigned(UInt64(utf8.count))
-        bytes.append(contentsOf: utf8)
+        var value = value
+        value.withUTF8 {
+            writeUnsigned(UInt64($0.count))
+            append(UnsafeRawBufferPointer($0))
+        }
     }
 
     /// Bytes as they are, without a length.
-    public mutating func writeRaw(_ value: [UInt8]) { bytes.append(contentsOf: value) }
+    public mutating func writeRaw(_ value: [UInt8]) { value.withUnsafeBytes { append($0) } }
 
     public mutating func writeFixed(_ value: UInt32) {
-        for shift in stride(from: UInt32(0), to: 32, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
+        append(atMost: 4) {
+            $0.storeBytes(of: value.littleEndian, as: UInt32.self)
+            return 4
+        }
     }
 
     /// nil as 0, a value as 1 and then itself.
+    @inlinable
     public mutating func write<T>(_ value: T?, _ body: (inout BinaryWriter, T) -> Void) {
         write(value != nil)
         if let value { body(&self, value) }
     }
-}
 
-/// What a ``BinaryReader`` found wrong with its input.
-public enum BinaryCodingError: Error, Equatable, Sendable {
-    case truncated
-    case malformedInteger
-    case malformedText
-    case unknownTag(UInt8)
-    case unknownVersion(UInt8)
-    case outOfRange
-    case trailingBytes(Int)
-    /// The bytes are not those that were written.
-    case checksum
-}
-
-/// Reads what ``BinaryWriter`` wrote; checks every length against what is there, so hostile bytes cost nothing.
-public struct BinaryReader: Sendable {
-    private let bytes: [UInt8]
-    private var position: Int
-    private let end: Int
-    /// Version of the form that the bytes are in: forms that have changed look at it.
-    public let version: UInt8
-
-    public init(_ bytes: [UInt8], version: UInt8 = .max) {
-        self.bytes = bytes
-        self.version = version
-        position = 0
-        end = bytes.count
-    }
-
-    public var remaining: Int { end - position }
-
-    public mutating func readByte() throws(BinaryCodingError) -> UInt8 {
-        guard position < end else { throw .truncated }
-        defer { position += 1 }
-        return bytes[position]
-    }
-
-    public mutating func readUnsigned() throws(BinaryCodingError) -> UInt64 {
-        var value: UInt64 = 0
-        var shift: UInt64 = 0
-        while true {
-            let byte = try readByte()
-            guard shift < 63 || byte <= 1 else { throw .malformedInteger }
-            value |= UInt64(byte & 0x7f) << shift
-            if byte < 0x80 { return value }
-            shift += 7
-            guard shift <= 63 else { throw .malformedInteger }
+    private mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        append(atMost: bytes.count) {
+            if let from = bytes.baseAddress { $0.copyMemory(from: from, byteCount: bytes.count) }
+            return bytes.count
         }
     }
 
-    public mutating func readInt64() throws(BinaryCodingError) -> Int64 {
-        let raw = try readUnsigned()
-        return Int64(bitPattern: (raw >> 1) ^ (0 &- (raw & 1)))
+    /// Makes room for `most` bytes and lets `body` store some of them there; it returns how many.
+    @inlinable
+    mutating func append(atMost most: Int, _ body: (UnsafeMutableRawPointer) -> Int) {
+        if capacity &- length < most { grow(by: most) }
+        length &+= body(start + length)
     }
 
-    public mutating func readInt128() throws(BinaryCodingError) -> Int128 {
-        let high = try readInt64()
-        let low = try readUnsigned()
-        return Int128(high) << 64 | Int128(low)
+    @usableFromInline
+    @inline(never)
+    mutating func grow(by most: Int) {
+        capacity = max(capacity * 2, length + most)
+        let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 8)
+        larger.copyMemory(from: start, byteCount: length)
+        start.deallocate()
+        start = larger
     }
+}
 
-    public mutating func readBool() throws(BinaryCodingError) -> Bool {
-        switch try readByte() {
-        case 0: return false
-        case 1: return true
-        case let other: throw .unknownTag(other)
+/// LEB128.
+@usableFromInline
+enum Varint {
+    /// The longest form of 64 bits.
+    @usableFromInline static let mostBytes = 10
+
+    /// Stores the shortest form and returns its length; may overwrite all ``mostBytes``.
+    @inlinable
+    static func store(_ value: UInt64, at address: UnsafeMutableRawPointer) -> Int {
+        if value < 0x80 {
+            address.storeBytes(of: UInt8(truncatingIfNeeded: value), as: UInt8.self)
+            return 1
         }
+        guard value >> 56 == 0 else { return storeLong(value, at: address) }
+        // Spreads eight groups of seven bits over eight bytes, halves first.
+        var x = value & 0x0fff_ffff | (value & 0x00ff_ffff_f000_0000) &<< 4
+        x = x & 0x0000_3fff_0000_3fff | (x & 0x0fff_c000_0fff_c000) &<< 2
+        x = x & 0x007f_007f_007f_007f | (x & 0x3f80_3f80_3f80_3f80) &<< 1
+        let length = (70 &- value.leadingZeroBitCount) / 7
+        // All bytes but the last say that there is more.
+        let more = 0x0080_8080_8080_8080 & ((1 as UInt64) &<< UInt64(truncatingIfNeeded: 8 &* (length &- 1)) &- 1)
+        address.storeBytes(of: (x | more).littleEndian, as: UInt64.self)
+        return length
     }
 
-    /// A count of things that take at least one byte each; refuses more than can be there.
-    public mutating func readCount() throws(BinaryCodingError) -> Int {
-        let count = try readUnsigned()
-        guard count <= UInt64(remaining) else { throw .truncated }
-        return Int(count)
-    }
-
-    public mutating func readBytes() throws(BinaryCodingError) -> [UInt8] {
-        try readRaw(count: try readCount())
-    }
-
-    public mutating func readRaw(count: Int) throws(BinaryCodingError) -> [UInt8] {
-        guard count >= 0, count <= remaining else { throw .truncated }
-        defer { position += count }
-        return Array(bytes[position..<position + count])
-    }
-
-    public mutating func readString() throws(BinaryCodingError) -> String {
-        guard let text = String(validating: try readBytes(), as: UTF8.self) else { throw .malformedText }
-        return text
-    }
-
-    public mutating func readFixed() throws(BinaryCodingError) -> UInt32 {
-        var value: UInt32 = 0
-        for shift in stride(from: UInt32(0), to: 32, by: 8) { value |= UInt32(try readByte()) << shift }
-        return value
-    }
-
-    public mutating func readOptional<T>(
-        _ body: (inout BinaryReader) throws(BinaryCodingError) -> T
-    ) throws(BinaryCodingError) -> T? {
-        try readBool() ? try body(&self) : nil
-    }
-
-    /// Call at the end of a value that must fill its bytes exactly.
-    public func finish() throws(BinaryCodingError) {
-        guard position == end else { throw .trailingBytes(end - position) }
+    @usableFromInline
+    @inline(never)
+    static func storeLong(_ value: UInt64, at address: UnsafeMutableRawPointer) -> Int {
+        var rest = value
+        var length = 0
+        while rest >= 0x80 {
+            address.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, toByteOffset: length, as: UInt8.self)
+            rest >>= 7
+            length += 1
+        }
+        address.storeBytes(of: UInt8(truncatingIfNeeded: rest), toByteOffset: length, as: UInt8.self)
+        return length + 1
     }
 }

@@ -67,7 +67,7 @@ final class LiveTable: Sendable {
             for rig in try await seller.client.all("/v1/rigs") {
                 rows.append([
                     name(ofRig: rig["id"].int), rig["status"].string ?? "",
-                    rig["deliveryID"].int.map { "delivery \($0)" } ?? "unsold",
+                    LiveTable.sold(rig["deliveryIDs"].array.compactMap(\.int)),
                     stage.pools.first { $0.url == rig["live"]["pool"].string }?.name ?? "-",
                     Text.rate(rig["live"]["hashesPerSecond"].int), Text.rate(rig["measuredHashesPerSecond"].int),
                     "\(rig["live"]["switches"].int ?? 0)",
@@ -76,6 +76,12 @@ final class LiveTable: Sendable {
         }
         return ["RIGS"] + Text.table(
             ["rig", "status", "sold", "present pool", "last minute", "measured", "switches"], rows)
+    }
+
+    /// What a rig works for.
+    private static func sold(_ deliveries: [Int64]) -> String {
+        guard !deliveries.isEmpty else { return "unsold" }
+        return (deliveries.count == 1 ? "delivery " : "deliveries ") + deliveries.map(String.init).joined(separator: ", ")
     }
 
     private func moneyLines() async throws(DemoFailure) -> [String] {

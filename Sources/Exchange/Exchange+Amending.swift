@@ -30,9 +30,14 @@ extension Exchange {
         case .ask(let ask): try amend(&new, ask, amendment, rules)
         }
         try amendInstructions(of: &new, amendment, rules)
-        if new.instructions.peg != nil, !state.follow(&new, state.references, rules) { new.price = old.price }
+        if new.instructions.peg != nil, !state.follow(&new, state.references, rules) {
+            // The last price stays until the reference is back, but never beyond the new limit.
+            new.price = new.side == .bid ? min(old.price, new.limit) : max(old.price, new.limit)
+        }
         guard new != old else { throw .nothingToAmend }
+        if isSpent(new), !isSpent(old) { throw .insufficientFunds }
         if old.losesPriority(becoming: new) { (new.stamp, new.since) = (nextStamp(), nextStamp()) }
+        if new.instructions.displayed != old.instructions.displayed { new.shown = .zero }
         new.settleShown()
         return new
     }

@@ -403,13 +403,17 @@ extension Exchange {
         }
     }
 
-    /// A bid whose budget pays for nothing more, with nothing left to settle, is over.
     mutating func closeIfSpent(_ id: OrderID) {
-        guard let bid = state.orders[id], bid.isAlive, bid.unsettled == 0, let details = bid.bid,
-            let budget = details.budget, let rules = state.rules, let least = leastHold(of: bid, rules),
-            details.spent + least > budget
-        else { return }
+        guard let bid = state.orders[id], bid.isAlive, isSpent(bid) else { return }
         emit(.orderClosed(id, .budgetSpent))
+    }
+
+    /// Whether a bid's budget pays for nothing more, with nothing left to settle: then it is over.
+    func isSpent(_ bid: Order) -> Bool {
+        guard bid.unsettled == 0, let details = bid.bid, let budget = details.budget, let rules = state.rules,
+            let least = leastHold(of: bid, rules)
+        else { return false }
+        return details.spent + least > budget
     }
 }
 
@@ -479,7 +483,10 @@ extension MarketState {
         var term = rules.term
         if let expiry = bid.instructions.expiresAt { term = min(term, expiry - time) }
         if let expiry = ask.instructions.expiresAt { term = min(term, expiry - time) }
-        if let change = ask.ask?.schedule?.nextChange(after: time) { term = min(term, change - time) }
+        if let schedule = ask.ask?.schedule {
+            guard schedule.isOpen(at: time) else { return nil }
+            if let closing = schedule.nextChange(after: time) { term = min(term, closing - time) }
+        }
         return term >= rules.shortestTerm ? term : nil
     }
 

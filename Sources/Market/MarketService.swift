@@ -80,6 +80,7 @@ final class LoadedMarket {
         }
         // Nothing was projected yet: the tables must be empty.
         let expected = stored.last == 0 ? MarketState().hash : stored.stateHash
+        state.settleHashes()
         // Another version's hash says nothing; the first row that this one writes does again.
         let isComparable = stored.last == 0 || stored.rulesVersion == JournalBody.rulesVersion
         guard !isComparable || state.hash == expected else { throw MarketStartError.stateMismatch(position: stored.last) }
@@ -101,6 +102,7 @@ final class LoadedMarket {
                 throw MarketStartError.journalUnreadable(sequence: row.first, detail: "commands are missing in it")
             }
             for command in commands { for event in command.events { state.evolve(event) } }
+            state.settleHashes()
             guard row.rulesVersion != JournalBody.rulesVersion || state.hash == row.stateHash else {
                 throw MarketStartError.stateMismatch(position: row.last)
             }

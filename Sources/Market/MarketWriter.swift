@@ -267,6 +267,7 @@ public final class MarketWriter: MarketGateway {
     /// Commits and publishes; on failure the exchange is put back to what is committed.
     private func write(_ commands: [JournalledCommand], _ batch: inout [Pending], _ loop: Loop) -> Bool {
         let previous = loop.position.last
+        loop.exchange.settleHashes()
         let row = JournalRow(
             first: previous + 1, last: previous + Int64(commands.count), epoch: loop.position.epoch,
             rulesVersion: JournalBody.rulesVersion, at: loop.exchange.time, stateHash: loop.exchange.state.hash,

@@ -10,7 +10,7 @@ public struct APIServices: Sendable {
     public var verifier: any PoolVerifying
     /// At least 32 random bytes, the same after a restart: rig passwords of repeatable requests derive from it.
     public var secret: [UInt8]
-    /// For the lifetime of cached API keys.
+    /// For the lifetime of cached API keys, and for what depends on the time of day.
     public var now: @Sendable () -> Timestamp
     /// Cryptographically secure random bytes.
     public var randomBytes: @Sendable (Int) -> [UInt8]

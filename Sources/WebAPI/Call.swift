@@ -25,6 +25,9 @@ struct Call: Sendable {
 
     var account: AccountID { principal.account }
 
+    /// Whose order or farm a command may touch: nil, anybody's, for admins.
+    var actor: AccountID? { principal.may(.admin) ? nil : account }
+
     /// The number in the path; a path with anything else there is the path of nothing.
     func pathNumber() throws(Problem) -> Int64 {
         guard let text = parameters.get("id"), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
@@ -66,7 +69,8 @@ struct Call: Sendable {
                 field: "Idempotency-Key")
         }
         var hash = SHA256()
-        hash.update(data: Array("\(request.method.rawValue) \(request.uri.path)\n".utf8))
+        let query = request.uri.query.map { "?\($0)" } ?? ""
+        hash.update(data: Array("\(request.method.rawValue) \(request.uri.path)\(query)\n".utf8))
         hash.update(data: body)
         return CommandEnvelope.Idempotency(
             key: AnswerKey(account: account, key: key), digest: Array(hash.finalize()))

@@ -1,8 +1,25 @@
 internal import Exchange
+internal import OrderBook
 
-// What the market's own words are called in the API. Stable: programs compare them.
+/// What the market's own words are called in the API. Stable: programs compare them.
+protocol Coded: CaseIterable, Hashable, Sendable {
+    var code: String { get }
+}
 
-extension SelfTradePrevention {
+extension Coded {
+    static var byCode: [String: Self] { Dictionary(uniqueKeysWithValues: allCases.map { ($0.code, $0) }) }
+}
+
+extension Side: Coded {
+    var code: String {
+        switch self {
+        case .bid: "bid"
+        case .ask: "ask"
+        }
+    }
+}
+
+extension SelfTradePrevention: Coded {
     var code: String {
         switch self {
         case .cancelResting: "cancelResting"
@@ -12,38 +29,65 @@ extension SelfTradePrevention {
     }
 }
 
-extension TimeInForce {
+extension TimeInForce: Coded {
     var code: String {
         switch self {
         case .goodTillCancelled: "GTC"
+        case .goodTillDate: "GTD"
         case .immediateOrCancel: "IOC"
+        case .fillOrKill: "FOK"
         }
     }
 }
 
-extension SuspensionReason {
+extension PegReference: Coded {
+    var code: String {
+        switch self {
+        case .bestBid: "bestBid"
+        case .bestAsk: "bestAsk"
+        case .index: "index"
+        }
+    }
+}
+
+extension MarketPhase: Coded {
+    var code: String {
+        switch self {
+        case .open: "open"
+        case .cancelOnly: "cancelOnly"
+        case .halted: "halted"
+        }
+    }
+}
+
+extension SuspensionReason: Coded {
     var code: String {
         switch self {
         case .rigOffline: "rigOffline"
         case .rigUnmeasured: "rigUnmeasured"
         case .insufficientFunds: "insufficientFunds"
         case .poolsUnusable: "poolsUnusable"
+        case .outsideSchedule: "outsideSchedule"
+        case .noReference: "noReference"
         }
     }
 }
 
-extension CloseReason {
+extension CloseReason: Coded {
     var code: String {
         switch self {
         case .cancelled: "cancelled"
         case .immediateRemainder: "immediateRemainder"
         case .budgetSpent: "budgetSpent"
         case .selfTrade: "selfTrade"
+        case .expired: "expired"
+        case .silence: "silence"
+        case .leftFarm: "leftFarm"
         }
     }
 }
 
-extension EndCause {
+extension EndCause: Coded {
     var code: String {
         switch self {
         case .term: "term"
@@ -52,6 +96,12 @@ extension EndCause {
         case .rigAway: "rigAway"
         case .underDelivery: "underDelivery"
         case .poolsUnusable: "poolsUnusable"
+        case .fundsSpent: "fundsSpent"
+        case .askPaused: "askPaused"
         }
     }
+}
+
+extension PassedOver: Coded {
+    var code: String { rawValue }
 }

@@ -40,8 +40,8 @@ struct Endpoint: Sendable {
 extension Endpoint {
     /// All there is.
     static let all: [Endpoint] =
-        MarketEndpoints.all + PoolTargetEndpoints.all + RigEndpoints.all + OrderEndpoints.all
-        + DeliveryEndpoints.all + MoneyEndpoints.all + ReportEndpoints.all
+        MarketEndpoints.all + StaffEndpoints.all + PoolTargetEndpoints.all + RigEndpoints.all + FarmEndpoints.all
+        + OrderEndpoints.all + AccountOrderEndpoints.all + DeliveryEndpoints.all + MoneyEndpoints.all + ReportEndpoints.all
 }
 
 extension Principal {

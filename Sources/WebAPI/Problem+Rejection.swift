@@ -26,14 +26,17 @@ extension Rejection {
     var status: HTTPResponse.Status {
         switch self {
         case .marketUndefined: .serviceUnavailable
-        case .poolTargetUnknown, .rigUnknown, .orderUnknown, .deliveryUnknown: .notFound
+        case .poolTargetUnknown, .rigUnknown, .orderUnknown, .deliveryUnknown, .farmUnknown: .notFound
         case .marketAlreadyDefined, .duplicateReference, .rigNameTaken, .rigAlreadyOffered, .duplicateClientOrderID,
-            .orderClosed, .staleSession, .idempotencyKeyReused:
+            .orderClosed, .staleSession, .idempotencyKeyReused, .marketCancelOnly, .marketHalted, .wouldMatch,
+            .cannotFillWhole, .lotsBelowDelivering, .tooManyOrders, .farmNotOffered:
             .conflict
         case .insufficientFunds: .init(code: 402, reasonPhrase: "Payment Required")
         case .rulesInvalid, .amountOutOfRange, .textTooLong, .poolTargetUnverified, .targetCountOutOfRange,
             .rigNameInvalid, .priceOutsideBand, .priceOffTick, .lotsOutOfRange, .orderValueTooSmall,
-            .budgetOutOfRange, .tooManyTotals, .passwordInvalid:
+            .budgetOutOfRange, .tooManyTotals, .passwordInvalid, .minimumFillOutOfRange, .displayedOutOfRange,
+            .expiryOutOfRange, .instructionsContradict, .offsetOutOfRange, .scheduleInvalid, .silenceOutOfRange,
+            .effectiveTimeOutOfRange, .nothingToAmend, .amendmentNotApplicable:
             .unprocessableContent
         }
     }
@@ -47,14 +50,27 @@ extension Rejection {
         case .rigNameTaken, .rigNameInvalid: "name"
         case .rigAlreadyOffered: "rigID"
         case .priceOutsideBand, .priceOffTick: "price"
-        case .lotsOutOfRange: "lots"
+        case .lotsOutOfRange, .lotsBelowDelivering: "lots"
         case .budgetOutOfRange: "budget"
         case .duplicateClientOrderID: "clientOrderID"
         case .passwordInvalid: "password"
         case .idempotencyKeyReused: "Idempotency-Key"
+        case .wouldMatch: "postOnly"
+        // Every contradiction is with it.
+        case .cannotFillWhole, .instructionsContradict: "timeInForce"
+        case .minimumFillOutOfRange: "minimumFill"
+        case .displayedOutOfRange: "displayedLots"
+        case .expiryOutOfRange: "expiresAt"
+        case .offsetOutOfRange: "peg.offset"
+        // The only field that is known on orders that have none: the API tells bids and asks apart itself.
+        case .amendmentNotApplicable: "peg"
+        case .scheduleInvalid: "schedule"
+        case .silenceOutOfRange: "seconds"
+        case .effectiveTimeOutOfRange: "effectiveAt"
         case .marketUndefined, .marketAlreadyDefined, .rulesInvalid, .textTooLong, .poolTargetUnknown, .rigUnknown,
             .orderValueTooSmall, .insufficientFunds, .orderUnknown, .orderClosed, .deliveryUnknown, .staleSession,
-            .tooManyTotals:
+            .tooManyTotals, .marketCancelOnly, .marketHalted, .tooManyOrders, .farmUnknown, .farmNotOffered,
+            .nothingToAmend:
             nil
         }
     }

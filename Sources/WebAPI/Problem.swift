@@ -66,6 +66,8 @@ enum Limits {
     /// Asks reported as passed over, and asks looked at for them.
     static let passedOver = 20
     static let passedOverSteps = 200
+    static let trades = 1000
+    static let defaultTrades = 100
     static let cachedKeys = 4096
     static let verificationsAtOnce = 32
     static let verificationsPerAccount = 4

@@ -32,6 +32,15 @@ struct Query {
         }
         return number
     }
+
+    func choice<T>(_ name: String, _ choices: [String: T]) throws(Problem) -> T? {
+        guard let text = values[name] else { return nil }
+        guard let choice = choices[text] else {
+            throw Query.flaw(
+                "parameterOutOfRange", name, "This must be one of \(choices.keys.sorted().joined(separator: ", ")).")
+        }
+        return choice
+    }
 }
 
 /// Which part of a list is asked for: what follows `after`, at most `limit`.

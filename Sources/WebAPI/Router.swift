@@ -68,7 +68,7 @@ private struct Dispatcher: Sendable {
     }
 
     private func body(of request: Request) async throws -> [UInt8] {
-        guard request.method == .post || request.method == .delete else { return [] }
+        guard [.post, .put, .patch, .delete].contains(request.method) else { return [] }
         if let length = request.headers[.contentLength], Int(length).map({ $0 > Limits.bodyBytes }) ?? true {
             throw Problem.bodyTooLarge
         }

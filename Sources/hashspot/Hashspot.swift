@@ -11,6 +11,6 @@ struct Hashspot: AsyncParsableCommand {
             """,
         subcommands: [
             ServeCommand.self, AccountCommand.self, MigrateCommand.self, AuditCommand.self, ReportCommand.self,
-            DemoCommand.self, RigCommand.self, PoolCommand.self,
+            DemoCommand.self, RigCommand.self, PoolCommand.self, BenchCommand.self,
         ])
 }

@@ -59,6 +59,20 @@ struct Client: Sendable {
         try await send(.post, path, as: caller, body, key: key, location: location)
     }
 
+    func put(
+        _ path: String, as caller: Caller? = nil, _ body: String, key: String? = nil,
+        location: SourceLocation = #_sourceLocation
+    ) async throws -> Reply {
+        try await send(.put, path, as: caller, body, key: key, location: location)
+    }
+
+    func patch(
+        _ path: String, as caller: Caller? = nil, _ body: String, key: String? = nil,
+        location: SourceLocation = #_sourceLocation
+    ) async throws -> Reply {
+        try await send(.patch, path, as: caller, body, key: key, location: location)
+    }
+
     func delete(
         _ path: String, as caller: Caller? = nil, key: String? = nil, location: SourceLocation = #_sourceLocation
     ) async throws -> Reply {

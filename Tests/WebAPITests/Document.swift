@@ -100,6 +100,8 @@ final class Document: Sendable {
             found.append("\(place) is not one of \(choices)")
         }
         if let minimum = schema["minimum"]?.int, let number = value.int, number < minimum { found.append("\(place) < \(minimum)") }
+        if let maximum = schema["maximum"]?.int, let number = value.int, number > maximum { found.append("\(place) > \(maximum)") }
+        if let most = schema["maxItems"]?.int, value.items.count > most { found.append("\(place) has more than \(most) items") }
         if let constant = schema["const"]?.int, value.int != Int64(constant) { found.append("\(place) is not \(constant)") }
         if let options = schema["oneOf"]?.items, options.count(where: { flaws(value, $0, at: place).isEmpty }) != 1 {
             found.append("\(place) is not one of its kinds")
@@ -119,11 +121,18 @@ final class Document: Sendable {
         for member in members {
             if let property = schema["properties"]?[member.name] {
                 found += flaws(member.value, property, at: "\(place).\(member.name)")
-            } else if schema["additionalProperties"]?.bool == false {
+            } else if schema["additionalProperties"]?.bool == false
+                || schema["unevaluatedProperties"]?.bool == false && !describes(member.name, schema)
+            {
                 found.append("\(place).\(member.name) is not described")
             }
         }
         return found
+    }
+
+    /// Whether a member is among the schema's properties, or those of the schema that it builds on.
+    private func describes(_ name: String, _ schema: Node) -> Bool {
+        schema["properties"]?[name] != nil || schema["$ref"] != nil && describes(name, resolved(schema))
     }
 
     private func matches(_ value: JSONValue, type: String) -> Bool {

@@ -1,5 +1,7 @@
+import Exchange
 import HTTPTypes
 import Market
+import OrderBook
 import Testing
 @testable import WebAPI
 
@@ -23,12 +25,26 @@ import Testing
     }
 
     @Test func describesEveryFieldOfWrites() throws {
+        let instructions = #"""
+            "timeInForce":"GTD","expiresAt":"2026-01-31T12:00:00Z","postOnly":true,"minimumFill":1,"displayedLots":1,
+            "selfTradePrevention":"cancelBoth","peg":{"reference":"index","offset":-1}
+            """#
+        let amendments = #""price":1,"expiresAt":null,"minimumFill":1,"displayedLots":null,"peg":{"offset":-1}"#
         // The bodies below have every field there is; the API takes them (see TradeTests), so must the document.
         let bodies = [
             "NewPoolTarget": #"{"name":"a","url":"b","user":"c","password":"d"}"#,
             "NewRig": #"{"name":"a","fallbackPoolTargetID":1,"password":"12345678"}"#,
-            "NewBid": #"{"price":1,"lots":1,"poolTargetIDs":[1],"timeInForce":"GTC","budget":1,"clientOrderID":"x","selfTradePrevention":"cancelBoth"}"#,
-            "NewAsk": #"{"price":1,"rigID":1,"lots":"all","clientOrderID":"x","selfTradePrevention":"cancelBoth"}"#,
+            "NewBid": #"{"price":1,"lots":1,"poolTargetIDs":[1],"budget":1,"clientOrderID":"x",\#(instructions)}"#,
+            "NewAsk": #"{"price":1,"rigID":1,"lots":"all","clientOrderID":"x","schedule":[{"from":"22:00","to":"06:00"}],\#(instructions)}"#,
+            "NewOffer": #"{"price":1,"lots":"all","schedule":[{"from":"22:00","to":"24:00"}],\#(instructions)}"#,
+            "BidAmendment": #"{"lots":1,"poolTargetIDs":[1],"budget":null,\#(amendments)}"#,
+            "AskAmendment": #"{"lots":"all","schedule":null,\#(amendments)}"#,
+            "NewCancelTimer": #"{"seconds":null}"#,
+            "NewFarm": #"{"name":"x"}"#,
+            "NewFarmOfRig": #"{"farmID":null}"#,
+            "NewPhase": #"{"phase":"open"}"#,
+            "NewIndex": #"{"price":1,"at":"2026-01-31T12:00:00Z"}"#,
+            "NewRules": InputTests.body("/v1/market/rules"),
             "NewDeposit": #"{"account":1,"amount":1,"reference":"x"}"#,
         ]
         for (name, body) in bodies {
@@ -36,6 +52,28 @@ import Testing
             let value = try JSONReader.read(Array(body.utf8), depthLimit: 8)
             #expect(Document.shared.flaws(value, schema, at: name).isEmpty)
         }
+    }
+
+    @Test func knowsEveryCode() throws {
+        func codes(_ path: String...) -> Set<String> {
+            let found = path.reduce(Document.shared.root["components"]?["schemas"] ?? .null) { $0[$1] ?? .null }
+            return Set(found["enum"]?.items.compactMap(\.text) ?? [])
+        }
+        let reasons = Set(SuspensionReason.byCode.keys).union(CloseReason.byCode.keys)
+        #expect(codes("Order", "properties", "reason") == reasons)
+        #expect(codes("Delivery", "properties", "endCause") == Set(EndCause.byCode.keys))
+        #expect(codes("PassedOver", "properties", "reason") == Set(PassedOver.byCode.keys))
+        #expect(codes("Instructions", "properties", "timeInForce") == Set(TimeInForce.byCode.keys))
+        #expect(codes("Instructions", "properties", "peg", "properties", "reference") == Set(PegReference.byCode.keys))
+        #expect(codes("SelfTradePrevention") == Set(SelfTradePrevention.byCode.keys))
+        #expect(codes("Phase") == Set(MarketPhase.byCode.keys))
+    }
+
+    @Test(arguments: Endpoint.all.indices) func writesTakeIdempotencyKeys(index: Int) throws {
+        let endpoint = Endpoint.all[index]
+        let operation = try #require(Document.shared.operations["\(endpoint.method.rawValue.lowercased()) \(endpoint.path)"])
+        let isNamed = operation["parameters"]?.items.contains { $0["$ref"]?.text == "#/components/parameters/IdempotencyKey" }
+        #expect(isNamed ?? false == (endpoint.method != .get))
     }
 
     @Test func isServed() async throws {
@@ -55,5 +93,8 @@ import Testing
         #expect(try flaws(#"{"account":0,"available":0,"held":0}"#) == 1)
         #expect(try flaws(#"{"account":1,"available":"0","held":0,"more":1}"#) == 2)
         #expect(try flaws(#"{"account":1,"available":0}"#) == 1)
+        let built = try #require(Document.shared.root["components"]?["schemas"]?["NewOffer"])
+        let offer = try JSONReader.read(Array(#"{"price":1,"lots":"all","postOnly":7,"more":1}"#.utf8), depthLimit: 8)
+        #expect(Document.shared.flaws(offer, built, at: "").count == 2)
     }
 }

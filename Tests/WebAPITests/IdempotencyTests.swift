@@ -14,16 +14,19 @@ import Units
     }
 
     @Test(arguments: InputTests.writes) func repetitionsGiveTheFirstAnswer(write: InputTests.Write) async throws {
-        let world = world()
+        let world = World.furnished()
         try await world.run { (client) async throws in
-            let first = try await client.post(write.path, as: write.caller, write.body(), key: "key-1")
-            #expect(first.status == 201)
+            func send(_ body: String) async throws -> Client.Reply {
+                try await client.send(write.method, write.path, as: write.caller, body, key: "key-1")
+            }
+            let first = try await send(write.body())
+            #expect(first.status == write.status)
             let after = world.market.read(\.hash)
-            let second = try await client.post(write.path, as: write.caller, write.body(), key: "key-1")
-            #expect(second.status == 201)
+            let second = try await send(write.body())
+            #expect(second.status == write.status)
             #expect(second.text == first.text)
             #expect(world.market.read(\.hash) == after)
-            let other = try await client.post(write.path, as: write.caller, write.body() + " ", key: "key-1")
+            let other = try await send(write.body() + " ")
             #expect(other.status == 409)
             #expect(other.code == "idempotencyKeyReused")
             #expect(other.field == "Idempotency-Key")

@@ -9,14 +9,23 @@ import Testing
 @Suite struct InputTests {
     /// A write that works, to be spoilt one field at a time.
     struct Write: Sendable, CustomTestStringConvertible {
+        var method = HTTPRequest.Method.post
         var path: String
         var caller: Caller
         var fields: [(name: String, value: String)]
-        var required: Set<String>
-        var numbers: Set<String>
-        var texts: Set<String>
+        var required: Set<String> = []
+        var numbers: Set<String> = []
+        /// Numbers that may be 0.
+        var counts: Set<String> = []
+        var texts: Set<String> = []
+        var flags: Set<String> = []
+        /// Objects and arrays of them.
+        var objects: Set<String> = []
+        /// Fields that null clears.
+        var nullable: Set<String> = []
 
-        var testDescription: String { path }
+        var status: Int { method == .post ? 201 : 200 }
+        var testDescription: String { "\(method) \(path)" }
 
         func body(replacing name: String? = nil, with value: String? = nil) -> String {
             let members = fields.compactMap { field -> String? in
@@ -27,11 +36,23 @@ import Testing
         }
     }
 
+    /// The body of the write to a path.
+    static func body(_ path: String) -> String { writes.first { $0.path == path }?.body() ?? "" }
+
+    private static let instructions: [(name: String, value: String)] = [
+        ("timeInForce", "\"GTD\""), ("expiresAt", "\"2027-01-16T08:00:00Z\""), ("postOnly", "true"), ("minimumFill", "1"),
+        ("displayedLots", "2"), ("selfTradePrevention", "\"cancelBoth\""), ("peg", "{\"reference\":\"index\",\"offset\":-5}"),
+    ]
+    private static let amendments: [(name: String, value: String)] = [
+        ("price", "650"), ("expiresAt", "\"2027-01-17T08:00:00Z\""), ("minimumFill", "1"), ("displayedLots", "1"), ("peg", "{\"offset\":-7}"),
+    ]
+    private static let schedule = "[{\"from\":\"22:00\",\"to\":\"06:00\"}]"
+
     static let writes = [
         Write(
             path: "/v1/pool-targets", caller: .buyer,
             fields: [("name", "\"n\""), ("url", "\"stratum+tcp://pool.example:3333\""), ("user", "\"u\""), ("password", "\"p\"")],
-            required: ["name", "url", "user"], numbers: [], texts: ["name", "url", "user", "password"]),
+            required: ["name", "url", "user"], texts: ["name", "url", "user", "password"]),
         Write(
             path: "/v1/rigs", caller: .seller,
             fields: [("name", "\"rig-9\""), ("fallbackPoolTargetID", "2"), ("password", "\"12345678\"")],
@@ -39,36 +60,72 @@ import Testing
         Write(
             path: "/v1/bids", caller: .buyer,
             fields: [
-                ("price", "700"), ("lots", "4"), ("poolTargetIDs", "[1]"), ("timeInForce", "\"GTC\""), ("budget", "100000"),
-                ("clientOrderID", "\"c\""), ("selfTradePrevention", "\"cancelResting\""),
-            ],
-            required: ["price", "lots", "poolTargetIDs"], numbers: ["price", "lots", "budget"],
-            texts: ["timeInForce", "clientOrderID", "selfTradePrevention"]),
+                ("price", "700"), ("lots", "4"), ("poolTargetIDs", "[1]"), ("budget", "100000"), ("clientOrderID", "\"c\""),
+            ] + instructions,
+            required: ["price", "lots", "poolTargetIDs"], numbers: ["price", "lots", "budget", "minimumFill", "displayedLots"],
+            texts: ["timeInForce", "clientOrderID", "selfTradePrevention", "expiresAt"], flags: ["postOnly"], objects: ["peg"]),
         Write(
             path: "/v1/asks", caller: .seller,
-            fields: [("price", "700"), ("rigID", "1"), ("lots", "2"), ("clientOrderID", "\"c\""), ("selfTradePrevention", "\"cancelBoth\"")],
-            required: ["price", "rigID", "lots"], numbers: ["price", "rigID", "lots"], texts: ["clientOrderID", "selfTradePrevention"]),
+            fields: [("price", "700"), ("rigID", "1"), ("lots", "2"), ("clientOrderID", "\"c\""), ("schedule", schedule)] + instructions,
+            required: ["price", "rigID", "lots"], numbers: ["price", "rigID", "lots", "minimumFill", "displayedLots"],
+            texts: ["timeInForce", "clientOrderID", "selfTradePrevention", "expiresAt"], flags: ["postOnly"], objects: ["peg", "schedule"]),
+        Write(
+            method: .patch, path: "/v1/bids/1", caller: .buyer,
+            fields: [("lots", "3"), ("poolTargetIDs", "[1]"), ("budget", "200000")] + amendments,
+            numbers: ["price", "lots", "budget", "minimumFill", "displayedLots"], texts: ["expiresAt"], objects: ["peg"],
+            nullable: ["budget", "expiresAt", "displayedLots"]),
+        Write(
+            method: .patch, path: "/v1/asks/2", caller: .seller, fields: [("lots", "1"), ("schedule", schedule)] + amendments,
+            numbers: ["price", "lots", "minimumFill", "displayedLots"], texts: ["expiresAt"], objects: ["peg", "schedule"],
+            nullable: ["expiresAt", "displayedLots", "schedule"]),
+        Write(
+            method: .put, path: "/v1/orders/cancel-after", caller: .buyer, fields: [("seconds", "60")], required: ["seconds"],
+            numbers: ["seconds"], nullable: ["seconds"]),
+        Write(path: "/v1/farms", caller: .seller, fields: [("name", "\"shed\"")], required: ["name"], texts: ["name"]),
+        Write(
+            method: .put, path: "/v1/rigs/1/farm", caller: .seller, fields: [("farmID", "1")], required: ["farmID"], numbers: ["farmID"],
+            nullable: ["farmID"]),
+        Write(
+            method: .put, path: "/v1/farms/1/offer", caller: .seller,
+            fields: [("price", "700"), ("lots", "2"), ("schedule", schedule)] + instructions, required: ["price", "lots"],
+            numbers: ["price", "lots", "minimumFill", "displayedLots"], texts: ["timeInForce", "selfTradePrevention", "expiresAt"],
+            flags: ["postOnly"], objects: ["peg", "schedule"]),
+        Write(
+            method: .put, path: "/v1/market/phase", caller: .admin, fields: [("phase", "\"cancelOnly\"")], required: ["phase"],
+            texts: ["phase"]),
+        Write(
+            path: "/v1/market/rules", caller: .admin,
+            fields: [
+                ("effectiveAt", "\"2027-02-01T00:00:00Z\""), ("tick", "10"), ("lowestPrice", "10"), ("highestPrice", "1000000"),
+                ("mostLots", "500"), ("minimumOrderValue", "2"), ("termSeconds", "120"), ("shortestTermSeconds", "20"),
+                ("sellerFeePPM", "1"), ("buyerFeePPM", "2"), ("smallestSlicePPM", "500000"), ("mostOrders", "50"),
+                ("awayLimitSeconds", "30"), ("holdLimitSeconds", "3600"),
+            ],
+            required: ["effectiveAt"],
+            numbers: [
+                "tick", "lowestPrice", "highestPrice", "mostLots", "minimumOrderValue", "termSeconds", "shortestTermSeconds", "sellerFeePPM",
+                "buyerFeePPM", "smallestSlicePPM", "mostOrders", "awayLimitSeconds", "holdLimitSeconds",
+            ],
+            counts: ["minimumOrderValue", "sellerFeePPM", "buyerFeePPM", "awayLimitSeconds", "holdLimitSeconds"], texts: ["effectiveAt"]),
+        Write(
+            method: .put, path: "/v1/market/index", caller: .admin, fields: [("price", "700"), ("at", "\"2027-01-15T07:59:00Z\"")],
+            required: ["price"], numbers: ["price"], texts: ["at"]),
         Write(
             path: "/v1/deposits", caller: .finance,
             fields: [("account", "1"), ("amount", "5"), ("reference", "\"r\"")],
             required: ["account", "amount", "reference"], numbers: ["account", "amount"], texts: ["reference"]),
     ]
 
-    private func world() -> World {
-        let world = World()
-        world.deposit(1_000_000_000)
-        world.target(of: .buyer)
-        _ = world.rig("r", fallback: world.target(of: .seller))
-        return world
-    }
+    private func world() -> World { .furnished() }
 
     private func refuses(
         _ client: Client, _ write: Write, _ body: String, field: String?, codes: Set<String>,
         location: SourceLocation = #_sourceLocation
     ) async throws {
-        let reply = try await client.post(write.path, as: write.caller, body)
+        let reply = try await client.send(write.method, write.path, as: write.caller, body)
         #expect(reply.status == 422, "\(body)", sourceLocation: location)
-        #expect(reply.field?.split(separator: "[").first.map(String.init) == field, "\(body)", sourceLocation: location)
+        let named = reply.field?.split { $0 == "[" || $0 == "." }.first.map(String.init)
+        #expect(named == field, "\(body)", sourceLocation: location)
         #expect(codes.contains(reply.code ?? ""), "\(body): \(reply.code ?? "")", sourceLocation: location)
     }
 
@@ -79,10 +136,16 @@ import Testing
             for (name, _) in write.fields {
                 if write.required.contains(name) {
                     try await refuses(client, write, write.body(replacing: name), field: name, codes: ["fieldMissing"])
-                    try await refuses(client, write, write.body(replacing: name, with: "null"), field: name, codes: ["fieldMissing"])
                 }
-                for wrong in ["true", "{}", "[[]]", "[{\"a\":1}]"] {
-                    try await refuses(client, write, write.body(replacing: name, with: wrong), field: name, codes: ["fieldWrongType"])
+                if write.required.contains(name) || write.method == .patch, !write.nullable.contains(name) {
+                    try await refuses(
+                        client, write, write.body(replacing: name, with: "null"), field: name,
+                        codes: [write.method == .patch ? "fieldWrongType" : "fieldMissing"])
+                }
+                for wrong in ["true", "{}", "[[]]", "[{\"a\":1}]"] where wrong != "true" || !write.flags.contains(name) {
+                    try await refuses(
+                        client, write, write.body(replacing: name, with: wrong), field: name,
+                        codes: write.objects.contains(name) ? ["fieldWrongType", "fieldMissing", "fieldUnknown"] : ["fieldWrongType"])
                 }
             }
             for name in write.numbers {
@@ -94,7 +157,8 @@ import Testing
                 for wrong in ["1.5", "1.0", "1e3", "1E400"] {
                     try await refuses(client, write, write.body(replacing: name, with: wrong), field: name, codes: ["fieldNotInteger"])
                 }
-                for wrong in ["-1", "0", "-0", "9223372036854775808", "-9223372036854775809", "1" + String(repeating: "0", count: 999)] {
+                let zeros = write.counts.contains(name) ? [] : ["0", "-0"]
+                for wrong in zeros + ["-1", "9223372036854775808", "-9223372036854775809", "1" + String(repeating: "0", count: 999)] {
                     try await refuses(client, write, write.body(replacing: name, with: wrong), field: name, codes: ["fieldOutOfRange"])
                 }
             }
@@ -103,7 +167,7 @@ import Testing
                 for wrong in ["\"" + String(repeating: "é", count: 200) + "\"", "\"a\\u0000b and so on\""] {
                     try await refuses(
                         client, write, write.body(replacing: name, with: wrong), field: name,
-                        codes: ["fieldWrongLength", "fieldHasControlCharacters", "fieldOutOfRange", "poolURLInvalid"])
+                        codes: ["fieldWrongLength", "fieldHasControlCharacters", "fieldOutOfRange", "fieldNotTime", "poolURLInvalid"])
                 }
             }
             let extra = write.body().dropLast() + ",\"more\":1}"
@@ -116,8 +180,8 @@ import Testing
         let world = world()
         try await world.run { (client) async throws in
             for name in write.numbers {
-                let reply = try await client.post(
-                    write.path, as: write.caller, write.body(replacing: name, with: "\(Int64.max)"))
+                let reply = try await client.send(
+                    write.method, write.path, as: write.caller, write.body(replacing: name, with: "\(Int64.max)"))
                 #expect(reply.status == 422, "\(name)")
                 #expect(reply.field != nil, "\(name): \(reply.code ?? "")")
             }
@@ -142,17 +206,17 @@ import Testing
             ]
             let headers: HTTPFields = [.authorization: "Bearer \(write.caller.key)", .contentType: "application/json; charset=utf-8"]
             for (body, status, code) in cases {
-                let reply = try await client.sendBytes(.post, write.path, body, headers)
+                let reply = try await client.sendBytes(write.method, write.path, body, headers)
                 #expect(reply.status == status, "\(code)")
                 #expect(reply.code == code)
                 if status == 400 { #expect(reply["position"].int != nil) }
             }
             for type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""] {
                 let reply = try await client.send(
-                    .post, write.path, as: write.caller, write.body(), headers: [.contentType: type])
+                    write.method, write.path, as: write.caller, write.body(), headers: [.contentType: type])
                 #expect(reply.status == 415, "\(type)")
             }
-            let bare = try await client.send(.post, write.path, as: write.caller)
+            let bare = try await client.send(write.method, write.path, as: write.caller)
             #expect(bare.status == 415)
         }
         #expect(world.market.read(\.hash) == before, "a refused request changed the market")
@@ -160,7 +224,7 @@ import Testing
 
     @Test(arguments: writes) func unspoiltBodiesWork(write: Write) async throws {
         try await world().run { (client) async throws in
-            #expect(try await client.post(write.path, as: write.caller, write.body()).status == 201)
+            #expect(try await client.send(write.method, write.path, as: write.caller, write.body()).status == write.status)
         }
     }
 
@@ -184,7 +248,7 @@ import Testing
                 (#"{"price":7,"lots":1,"poolTargetIDs":[1,99]}"#, "poolTargetUnknown", "poolTargetIDs", 422),
                 (#"{"price":7,"lots":1,"poolTargetIDs":[1,"2"]}"#, "fieldWrongType", "poolTargetIDs[1]", 422),
                 (#"{"price":900000000000,"lots":1000,"poolTargetIDs":[1],"budget":1}"#, "insufficientFunds", nil, 402),
-                (#"{"price":7,"lots":1,"poolTargetIDs":[1],"timeInForce":"FOK"}"#, "fieldOutOfRange", "timeInForce", 422),
+                (#"{"price":7,"lots":1,"poolTargetIDs":[1],"timeInForce":"DAY"}"#, "fieldOutOfRange", "timeInForce", 422),
             ] as [(String, String, String?, Int)] {
                 let reply = try await client.post("/v1/bids", as: .buyer, body)
                 #expect(reply.code == code, "\(body)")
@@ -223,7 +287,7 @@ import Testing
 
     @Test(arguments: [
         ("PUT", "/v1/market", "GET, HEAD"), ("DELETE", "/v1/pool-targets", "GET, HEAD, POST"),
-        ("PATCH", "/v1/bids/1", "DELETE, GET, HEAD"), ("GET", "/v1/deposits", "POST"), ("POST", "/v1/balances", "GET, HEAD"),
+        ("PUT", "/v1/bids/1", "DELETE, GET, HEAD, PATCH"), ("GET", "/v1/deposits", "POST"), ("POST", "/v1/balances", "GET, HEAD"),
     ]) func wrongMethods(method: String, path: String, allow: String) async throws {
         try await World().run { (client) async throws in
             let reply = try await client.send(try #require(HTTPRequest.Method(method)), path, as: .admin)
@@ -244,7 +308,8 @@ import Testing
     @Test(arguments: [
         ("/v1/book?levels=0", "levels"), ("/v1/book?levels=501", "levels"), ("/v1/book?levels=x", "levels"), ("/v1/book?depth=1", "depth"),
         ("/v1/book?levels=%2B5", "levels"), ("/v1/book?levels", "levels"), ("/v1/book?levels=1&levels=2", "levels"),
-        ("/v1/bids?limit=0", "limit"), ("/v1/bids?limit=501", "limit"), ("/v1/bids?limit=9223372036854775808", "limit"),
+        ("/v1/trades?limit=0", "limit"), ("/v1/trades?limit=1001", "limit"), ("/v1/trades?cursor=1", "cursor"), ("/v1/rigs?farm=0", "farm"),
+        ("/v1/orders/cancel-after?x=1", "x"), ("/v1/farms/1?x=1", "x"), ("/v1/bids?limit=0", "limit"), ("/v1/bids?limit=501", "limit"), ("/v1/bids?limit=9223372036854775808", "limit"),
         ("/v1/bids?cursor=-1", "cursor"), ("/v1/bids?cursor=abc", "cursor"), ("/v1/bids?cursor=1.5", "cursor"), ("/v1/bids?a=%ff", "a"),
         ("/v1/balances?account=0", "account"), ("/v1/reports/settlement?format=xls", "format"), ("/v1/market?x", "x"),
     ]) func badQueries(path: String, field: String) async throws {

@@ -119,7 +119,7 @@ import Units
             #expect(delivery["price"].int == 900_000)
             #expect(delivery["live"]["hashesPerSecond"].int == 98_765)
         }
-        #expect(try await client.get("/v1/rigs/1", as: .seller)["deliveryID"].int == 1)
+        #expect(try await client.get("/v1/rigs/1", as: .seller)["deliveryIDs"].items.map(\.int) == [1])
         #expect(try #require(try await client.get("/v1/balances", as: .buyer)["held"].int) > 0)
     }
 
@@ -163,6 +163,7 @@ import Units
         let world = World()
         world.deposit(1_000_000_000)
         let small = world.target(of: .buyer, url: "stratum+tcp://small.example:1", size: 4)
+        let good = world.target(of: .buyer)
         let fallback = world.target(of: .seller)
         _ = world.rig("big", fallback: fallback, lots: 9)
         _ = world.rig("fit", fallback: fallback, lots: 2)
@@ -172,9 +173,11 @@ import Units
             }
             let bid = try await client.post("/v1/bids", as: .buyer, #"{"price":700,"lots":4,"poolTargetIDs":[\#(small)]}"#)
             #expect(bid.status == 201)
-            #expect(bid["passedOver"].items.map { $0["reason"].text } == ["rigTooLarge", "extranonceTooSmall"])
+            #expect(bid["passedOver"].items.map { $0["reason"].text } == ["extranonceTooSmall", "extranonceTooSmall"])
             #expect(bid["passedOver"].items.map { $0["price"].int } == [500, 600])
             #expect(try await client.get("/v1/bids/3", as: .buyer)["passedOver"].items.count == 2)
+            let short = try await client.post("/v1/bids", as: .buyer, #"{"price":700,"lots":1,"poolTargetIDs":[\#(small),\#(good)]}"#)
+            #expect(short["passedOver"].items.map { $0["reason"].text } == ["rigTooLarge", "rigTooLarge"])
         }
     }
 

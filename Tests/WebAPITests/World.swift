@@ -68,6 +68,12 @@ final class MemoryMarket: MarketGateway, MarketReports {
             sellerFee: line.amounts.sellerFee))
     }
 
+    /// Lets time pass, and what is due happen.
+    func advance(_ interval: Interval) {
+        pass(interval)
+        apply(CommandEnvelope(.advance))
+    }
+
     func pass(_ interval: Interval) { inside.withLock { $0.time = $0.time + interval } }
     func fail(with error: GatewayError?) { inside.withLock { $0.failure = error } }
     func breakReports(_ isBroken: Bool) { inside.withLock { $0.isBroken = isBroken } }
@@ -231,6 +237,24 @@ struct World: Sendable {
     }
 
     // MARK: - Short ways to a state
+
+    /// A buyer with money and pool 1, a seller with pool 2, rig 1, rig 2 with an ask and farm 1 with rig 3. The bid is order 1,
+    /// the ask order 2; both are pegged to an index that is not there yet.
+    static func furnished() -> World {
+        let world = World()
+        let (buyer, seller) = (AccountID(Caller.buyer.account), AccountID(Caller.seller.account))
+        world.deposit(1_000_000_000)
+        world.target(of: .buyer)
+        let fallback = world.target(of: .seller)
+        for name in ["r", "s", "t"] { _ = world.rig(name, fallback: fallback) }
+        let pegged = Instructions(peg: Peg(reference: .index, offset: 0))
+        world.market.apply(CommandEnvelope(.placeBid(PlaceBid(
+            account: buyer, price: Price(600), lots: Lots(4), targets: [PoolTargetID(1)], instructions: pegged))))
+        world.market.apply(CommandEnvelope(.placeAsk(PlaceAsk(account: seller, price: Price(900), rig: RigID(2), instructions: pegged))))
+        world.market.apply(CommandEnvelope(.createFarm(owner: seller, name: "barn")))
+        world.market.apply(CommandEnvelope(.assignRig(RigID(3), owner: seller, FarmID(1))))
+        return world
+    }
 
     func deposit(_ amount: Int64, to caller: Caller = .buyer) {
         market.apply(CommandEnvelope(.deposit(

@@ -6,18 +6,19 @@ internal import NIOCore
 internal import OrderBook
 internal import Units
 
-/// What anybody may know: the rules, the book, and whether all is well.
+/// What anybody may know: the rules, the book, the last trades, and whether all is well.
 enum MarketEndpoints {
     static let all: [Endpoint] = [
         .open(.get, "/v1/market", market),
         .open(.get, "/v1/book", book),
+        .open(.get, "/v1/trades", trades),
         .open(.get, "/v1/health", health),
         .open(.get, "/openapi.yaml", document),
     ]
 
     private static func market(_ call: OpenCall) throws -> Response {
         _ = try Query(call.request, known: [])
-        return try .json(MarketModel(try call.services.rules()))
+        return try .json(call.services.marketModel())
     }
 
     private static func book(_ call: OpenCall) throws -> Response {
@@ -29,6 +30,13 @@ enum MarketEndpoints {
             ($0.book.depth(.bid, limit: levels), $0.book.depth(.ask, limit: levels))
         }
         return try .json(BookModel(rules, bids: bids, asks: asks))
+    }
+
+    private static func trades(_ call: OpenCall) throws -> Response {
+        let query = try Query(call.request, known: ["limit"])
+        let limit = Int(try query.integer("limit", in: 1...Int64(Limits.trades)) ?? Int64(Limits.defaultTrades))
+        let rules = try call.services.rules()
+        return try .json(TradesModel(rules, call.services.market.read { $0.trades.last(limit) }))
     }
 
     private static func health(_ call: OpenCall) throws -> Response {
@@ -47,42 +55,6 @@ enum MarketEndpoints {
 
 private struct HealthModel: Encodable {
     var status: String
-}
-
-private struct MarketModel: Encodable {
-    var symbol: String
-    var lotHashesPerSecond: Int64
-    var lotUnit: String
-    var tick: Int64
-    var priceUnitHashesPerSecond: Int64
-    var priceUnit: String
-    var lowestPrice: Int64
-    var highestPrice: Int64
-    var mostLots: Int64
-    var minimumOrderValue: Int64
-    var termSeconds: Int64
-    var shortestTermSeconds: Int64
-    var sellerFeePPM: Int64
-    var buyerFeePPM: Int64
-    var minimumDifficulty: String
-
-    init(_ rules: MarketRules) {
-        symbol = rules.symbol
-        lotHashesPerSecond = rules.lot.hashesPerSecond
-        lotUnit = UnitText.hashrate(rules.lot)
-        tick = rules.tick
-        priceUnitHashesPerSecond = rules.priceUnit.hashesPerSecond
-        priceUnit = UnitText.price(rules)
-        lowestPrice = rules.lowestPrice.rawValue
-        highestPrice = rules.highestPrice.rawValue
-        mostLots = rules.mostLots.rawValue
-        minimumOrderValue = rules.minimumOrderValue.rawValue
-        termSeconds = rules.term.microseconds / 1_000_000
-        shortestTermSeconds = rules.shortestTerm.microseconds / 1_000_000
-        sellerFeePPM = rules.sellerFee.rawValue
-        buyerFeePPM = rules.buyerFee.rawValue
-        minimumDifficulty = rules.minimumDifficulty.decimal
-    }
 }
 
 private struct BookModel: Encodable {
@@ -115,5 +87,30 @@ private struct BookModel: Encodable {
         bestAsk = asks.first?.price.rawValue
         self.bids = bids.map(Level.init)
         self.asks = asks.map(Level.init)
+    }
+}
+
+private struct TradesModel: Encodable {
+    struct Item: Encodable {
+        /// The number of the delivery that it opened.
+        var id: Int64
+        var at: String
+        var price: Int64
+        var lots: Int64
+    }
+
+    var symbol: String
+    var priceUnit: String
+    var lotUnit: String
+    /// Newest first.
+    var items: [Item]
+
+    init(_ rules: MarketRules, _ trades: [Trade]) {
+        symbol = rules.symbol
+        priceUnit = UnitText.price(rules)
+        lotUnit = UnitText.hashrate(rules.lot)
+        items = trades.map {
+            Item(id: $0.delivery.rawValue, at: $0.at.description, price: $0.price.rawValue, lots: $0.lots.rawValue)
+        }
     }
 }

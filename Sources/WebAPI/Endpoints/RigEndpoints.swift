@@ -11,6 +11,7 @@ enum RigEndpoints {
         .keyed(.post, "/v1/rigs", [.seller], register),
         .keyed(.get, "/v1/rigs", [.seller], list),
         .keyed(.get, "/v1/rigs/{id}", [.seller], get),
+        .keyed(.put, "/v1/rigs/{id}/farm", [.seller], assign),
     ]
 
     private static func register(_ call: Call) async throws -> Response {
@@ -42,22 +43,53 @@ enum RigEndpoints {
     }
 
     private static func list(_ call: Call) async throws -> Response {
-        let page = try PageRequest(try call.query(PageRequest.parameters))
+        let query = try call.query(PageRequest.parameters.union(["farm"]))
+        let page = try PageRequest(query)
+        let farm = try query.integer("farm", in: 1...Int64.max).map { FarmID($0) }
         let scope = call.principal.scope(unless: .admin)
         let found = call.services.market.read { state in
-            page.select(state.rigs.values, number: \.id.rawValue) { scope.covers($0.owner) }
+            page.select(state.rigs.values, number: \.id.rawValue) {
+                scope.covers($0.owner) && (farm == nil || $0.farm == farm)
+            }.map { ($0, state.deliveries(on: $0.id).map(\.id)) }
         }
         let live = await call.services.edge.rigs()
-        return try .json(Page(found.map { ($0.id.rawValue, RigModel($0, live[$0.id])) }, limit: page.limit))
+        return try .json(Page(
+            found.map { rig, deliveries in (rig.id.rawValue, RigModel(rig, deliveries, live[rig.id])) }, limit: page.limit))
     }
 
     private static func get(_ call: Call) async throws -> Response {
         _ = try call.query()
+        return try await answer(try rig(call).id, call)
+    }
+
+    /// The rig in the path.
+    private static func rig(_ call: Call) throws(Problem) -> Rig {
         let id = RigID(try call.pathNumber())
         guard let rig = call.services.market.read({ $0.rigs[id] }),
             call.principal.scope(unless: .admin).covers(rig.owner)
         else { throw Problem(Rejection.rigUnknown) }
-        return try .json(RigModel(rig, await call.services.edge.rigs()[id]))
+        return rig
+    }
+
+    private static func answer(_ id: RigID, _ call: Call) async throws -> Response {
+        let found = call.services.market.read { state in
+            state.rigs[id].map { ($0, state.deliveries(on: id).map(\.id)) }
+        }
+        guard let (rig, deliveries) = found else { throw Problem(Rejection.rigUnknown) }
+        return try .json(RigModel(rig, deliveries, await call.services.edge.rigs()[id]))
+    }
+
+    /// Puts the rig into a farm, or takes it out of any.
+    private static func assign(_ call: Call) async throws -> Response {
+        _ = try call.query()
+        let fields = try call.fields(["farmID"])
+        try fields.checkPresent("farmID")
+        let farm = try fields.optionalInteger("farmID", in: 1...Int64.max).map { FarmID($0) }
+        let rig = try rig(call)
+        do { _ = try await call.submit(.assignRig(rig.id, owner: rig.owner, farm)) } catch {
+            throw error.code == Rejection.farmUnknown.code ? error.referring(to: "farmID") : error
+        }
+        return try await answer(rig.id, call)
     }
 }
 
@@ -90,11 +122,12 @@ private struct RigModel: Encodable {
     var measuredHashesPerSecond: Int64
     /// The rig's live ask.
     var askID: Int64?
-    /// The running delivery.
-    var deliveryID: Int64?
+    /// Running ones, oldest first.
+    var deliveryIDs: [Int64]
+    var farmID: Int64?
     var live: Live?
 
-    init(_ rig: Rig, _ live: LiveRig?) {
+    init(_ rig: Rig, _ deliveries: [DeliveryID], _ live: LiveRig?) {
         id = rig.id.rawValue
         account = rig.owner.rawValue
         name = rig.user.split(separator: ".", maxSplits: 1).last.map { String($0) } ?? rig.user
@@ -108,7 +141,8 @@ private struct RigModel: Encodable {
         }
         measuredHashesPerSecond = rig.measured.hashesPerSecond
         askID = rig.ask?.rawValue
-        deliveryID = rig.delivery?.rawValue
+        deliveryIDs = deliveries.map(\.rawValue)
+        farmID = rig.farm?.rawValue
         self.live = live.map {
             Live(
                 hashesPerSecond: $0.hashrate.hashesPerSecond, pool: $0.pool, userAgent: $0.userAgent,

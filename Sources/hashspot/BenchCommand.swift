@@ -1,0 +1,83 @@
+import ArgumentParser
+import Benchmarks
+
+/// `hashspot bench`: measures the parts on this machine.
+struct BenchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Measure parts of the market on this machine.",
+        discussion: "docs/benchmarks.md says what is measured and how to read it.",
+        subcommands: [BookBenchCommand.self])
+}
+
+/// How a benchmark is run and shown.
+struct BenchOptions: ParsableArguments {
+    @Option(help: "Timed runs after a warm-up; the median is shown.")
+    var runs = 5
+
+    @Flag(help: "One JSON object a line instead of a table.")
+    var json = false
+
+    func validate() throws {
+        guard (1...1000).contains(runs) else { throw ValidationError("--runs is not from 1 to 1000") }
+    }
+
+    func show(_ reports: [BenchmarkReport]) throws {
+        if json {
+            for report in reports { print(try report.json()) }
+        } else {
+            print(BenchmarkReport.table(reports))
+        }
+    }
+}
+
+struct BookBenchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "book",
+        abstract: "The order book alone, on one thread, against a naive one.",
+        discussion: """
+            Runs a deterministic workload of new orders, cancellations, reductions and replacements: all operations as one \
+            run, then once more one by one for the percentiles. `check` is the result that every correct book reaches.
+
+            Exit status 1 if two books, or two runs, came to different results.
+            """)
+
+    @Option(help: ArgumentHelp("A workload's file; otherwise one is made.", valueName: "file"))
+    var workload: String?
+
+    @Option(help: "What the workload's random numbers start from.")
+    var seed: UInt64 = 20_260_729
+
+    @Option(name: .customLong("ops"), help: "Operations, 1 to 100 million.")
+    var operations = 5_000_000
+
+    @Option(help: "Orders that rest in the book, 100 to 10 million.")
+    var resting = 100_000
+
+    @Option(help: "How many prices the orders are spread over, 4 to 100,000.")
+    var levels = 1000
+
+    @Option(name: .customLong("reference-ops"), help: "How many of the operations the naive book runs too; 0 for none.")
+    var referenceOperations = 10_000
+
+    @Option(name: .customLong("write"), help: ArgumentHelp("Write the workload to this file and end.", valueName: "file"))
+    var output: String?
+
+    @OptionGroup var options: BenchOptions
+
+    func validate() throws {
+        guard (1...100_000_000).contains(operations) else { throw ValidationError("--ops is not from 1 to 100000000") }
+        guard (100...10_000_000).contains(resting) else { throw ValidationError("--resting is not from 100 to 10000000") }
+        guard (4...100_000).contains(levels) else { throw ValidationError("--levels is not from 4 to 100000") }
+        guard referenceOperations >= 0 else { throw ValidationError("--reference-ops is negative") }
+    }
+
+    func run() throws {
+        let workload = try workload.map { try Workload(file: $0) }
+            ?? Workload(.init(seed: seed, operations: operations, resting: resting, levels: levels))
+        if let output { return try workload.write(to: output) }
+        let reports = BookBenchmark(workload, runs: options.runs, referenceOperations: referenceOperations).run()
+        try options.show(reports)
+        guard BookBenchmark.agree(reports) else { throw ExitCode(1) }
+    }
+}
