@@ -138,6 +138,90 @@ public struct Audit: Sendable {
             ) AS t WHERE t.difference <> 0
             """
         ),
+        (
+            "fees follow from a tariff's charges",
+            // floor(charge x ppm / 10^6), without leaving 64 bits.
+            """
+            SELECT count(*) FROM billings
+            WHERE seller_fee <> charge / 1000000 * seller_fee_ppm + charge % 1000000 * seller_fee_ppm / 1000000
+               OR buyer_fee <> charge / 1000000 * buyer_fee_ppm + charge % 1000000 * buyer_fee_ppm / 1000000
+            """
+        ),
+        (
+            "deliveries have the fees of their tariff",
+            """
+            SELECT count(*) FROM deliveries d
+            LEFT JOIN billings b ON b.bid = d.bid AND b.ask = d.ask AND b.rig = d.rig AND b.tariff = d.tariff
+            WHERE b.bid IS NULL OR b.seller_fee_ppm <> d.seller_fee_ppm OR b.buyer_fee_ppm <> d.buyer_fee_ppm
+            """
+        ),
+        (
+            "a tariff's totals are the sums of its lines",
+            """
+            SELECT count(*) FROM (
+                SELECT bid, ask, rig, tariff FROM (
+                    SELECT bid, ask, rig, tariff, charge, seller_fee, buyer_fee FROM billings
+                    UNION ALL
+                    SELECT d.bid, d.ask, d.rig, d.tariff, -l.charge, -l.seller_fee, -l.buyer_fee
+                    FROM settlement_lines l JOIN deliveries d ON d.id = l.delivery
+                ) AS both_sides GROUP BY bid, ask, rig, tariff
+                HAVING sum(charge) <> 0 OR sum(seller_fee) <> 0 OR sum(buyer_fee) <> 0
+            ) AS broken
+            """
+        ),
+        (
+            "a bid's spending is the sum of its lines",
+            """
+            SELECT count(*) FROM (
+                SELECT id FROM (
+                    SELECT id, spent FROM orders WHERE side = 0
+                    UNION ALL
+                    SELECT d.bid, l.from_loss - l.charge - l.buyer_fee
+                    FROM settlement_lines l JOIN deliveries d ON d.id = l.delivery
+                ) AS both_sides GROUP BY id HAVING sum(spent) <> 0
+            ) AS broken
+            """
+        ),
+        (
+            "running deliveries are those that live orders count",
+            """
+            SELECT count(*) FROM (
+                SELECT id FROM (
+                    SELECT id, delivering AS lots FROM orders WHERE live = 1
+                    UNION ALL
+                    SELECT bid, -lots FROM deliveries WHERE ended_at IS NULL
+                    UNION ALL
+                    SELECT ask, -lots FROM deliveries WHERE ended_at IS NULL
+                ) AS both_sides GROUP BY id HAVING sum(lots) <> 0
+            ) AS broken
+            """
+        ),
+        (
+            "no order delivers more lots than it has",
+            "SELECT count(*) FROM orders WHERE live = 1 AND delivering > lots"
+        ),
+        (
+            "unsettled deliveries are those that live orders count",
+            """
+            SELECT count(*) FROM (
+                SELECT id FROM (
+                    SELECT id, unsettled AS number FROM orders WHERE live = 1
+                    UNION ALL
+                    SELECT bid, -1 FROM deliveries WHERE live = 1
+                    UNION ALL
+                    SELECT ask, -1 FROM deliveries WHERE live = 1
+                ) AS both_sides GROUP BY id HAVING sum(number) <> 0
+            ) AS broken
+            """
+        ),
+        (
+            "rigs and farms know the asks on them",
+            """
+            SELECT count(*) FROM orders o LEFT JOIN rigs r ON r.id = o.rig
+            WHERE o.side = 1 AND o.live = 1 AND o.status <> 2
+              AND (r.ask IS NULL OR r.ask <> o.id OR (o.farm IS NOT NULL AND (r.farm IS NULL OR r.farm <> o.farm)))
+            """
+        ),
     ]
 }
 

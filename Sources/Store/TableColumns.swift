@@ -35,7 +35,7 @@ enum TableColumns {
 
     static let rig = [
         "id", "owner", "stratum_user", "password_digest", "fallback", "online", "offline_since", "edge", "session",
-        "version_mask", "last_session", "measured", "ask", "delivery",
+        "version_mask", "last_session", "measured", "ask", "farm",
     ]
 
     static func values(_ rig: Rig) -> [SQLValue] {
@@ -50,14 +50,44 @@ enum TableColumns {
             .integer(rig.fallback.rawValue),
         ] + presence + [
             .integer(rig.lastSession), .integer(rig.measured.hashesPerSecond), SQLValue(rig.ask?.rawValue),
-            SQLValue(rig.delivery?.rawValue),
+            SQLValue(rig.farm?.rawValue),
         ]
     }
 
-    static let order = [
-        "id", "account", "client_order_id", "side", "price", "lots", "delivering", "stamp", "self_trade", "status",
-        "reason", "placed_at", "unsettled", "targets", "time_in_force", "budget", "spent", "rig", "most", "live",
+    /// How an order, or each ask of a farm's offer, trades.
+    static let instructions = [
+        "time_in_force", "expires_at", "post_only", "minimum_fill", "displayed", "self_trade", "peg_reference", "peg_offset",
     ]
+
+    static func values(_ instructions: Instructions) -> [SQLValue] {
+        [
+            .integer(Int64(instructions.timeInForce.rawValue)), SQLValue(instructions.expiresAt?.microseconds),
+            SQLValue(instructions.isPostOnly), .integer(instructions.minimumFill.rawValue),
+            SQLValue(instructions.displayed?.rawValue), .integer(Int64(instructions.selfTrade.rawValue)),
+            SQLValue(instructions.peg.map { Int64($0.reference.rawValue) }), SQLValue(instructions.peg?.offset),
+        ]
+    }
+
+    static let farm = ["id", "owner", "name", "price", "most", "schedule"] + instructions
+
+    static func values(_ farm: Farm) -> [SQLValue] {
+        let head: [SQLValue] = [.integer(farm.id.rawValue), .integer(farm.owner.rawValue), .text(farm.name)]
+        guard let offer = farm.offer else { return head + Array(repeating: .null, count: TableColumns.farm.count - head.count) }
+        return head + [
+            .integer(offer.price.rawValue), SQLValue(offer.most?.rawValue), SQLValue(offer.schedule?.text),
+        ] + values(offer.instructions)
+    }
+
+    static let silence = ["account", "deadline", "live"]
+
+    static func values(_ account: AccountID, _ deadline: Timestamp) -> [SQLValue] {
+        [.integer(account.rawValue), .integer(deadline.microseconds)]
+    }
+
+    static let order = [
+        "id", "account", "client_order_id", "side", "price", "limit_price", "lots", "delivering", "shown", "stamp", "since",
+        "status", "reason", "placed_at", "unsettled", "targets", "budget", "spent", "rig", "most", "schedule", "farm",
+    ] + instructions + ["live"]
 
     static func values(_ order: Order) -> [SQLValue] {
         let status: [SQLValue] =
@@ -70,24 +100,29 @@ enum TableColumns {
             switch order.details {
             case .bid(let bid):
                 [
-                    .text(bid.targets.map { "\($0)" }.joined(separator: ",")),
-                    .integer(Int64(bid.timeInForce.rawValue)), SQLValue(bid.budget?.rawValue),
-                    .integer(bid.spent.rawValue), .null, .null,
+                    .text(bid.targets.map { "\($0)" }.joined(separator: ",")), SQLValue(bid.budget?.rawValue),
+                    .integer(bid.spent.rawValue), .null, .null, .null, .null,
                 ]
             case .ask(let ask):
-                [.null, .null, .null, .null, .integer(ask.rig.rawValue), SQLValue(ask.most?.rawValue)]
+                [
+                    .null, .null, .null, .integer(ask.rig.rawValue), SQLValue(ask.most?.rawValue),
+                    SQLValue(ask.schedule?.text), SQLValue(ask.farm?.rawValue),
+                ]
             }
-        return [
+        let head: [SQLValue] = [
             .integer(order.id.rawValue), .integer(order.account.rawValue), SQLValue(order.clientOrderID),
-            .integer(Int64(order.side.rawValue)), .integer(order.price.rawValue), .integer(order.lots.rawValue),
-            .integer(order.delivering.rawValue), .integer(order.stamp), .integer(Int64(order.selfTrade.rawValue)),
-        ] + status + [.integer(order.placedAt.microseconds), .integer(order.unsettled)] + details
+            .integer(Int64(order.side.rawValue)), .integer(order.price.rawValue), .integer(order.limit.rawValue),
+            .integer(order.lots.rawValue), .integer(order.delivering.rawValue), .integer(order.shown.rawValue),
+            .integer(order.stamp), .integer(order.since),
+        ]
+        return head + status + [.integer(order.placedAt.microseconds), .integer(order.unsettled)] + details
+            + values(order.instructions)
     }
 
     static let delivery = [
         "id", "bid", "ask", "rig", "buyer", "seller", "lots", "hashrate", "price", "price_unit", "seller_fee_ppm",
-        "buyer_fee_ppm", "opened_at", "expires_at", "max_difficulty", "allowance", "hold", "held", "settled_work",
-        "charged", "ended_at", "end_cause", "live",
+        "buyer_fee_ppm", "tariff", "opened_at", "expires_at", "is_shortened", "max_difficulty", "allowance", "hold", "held",
+        "settled_work", "charged", "ended_at", "end_cause", "live",
     ]
 
     static func values(_ delivery: Delivery) -> [SQLValue] {
@@ -101,22 +136,22 @@ enum TableColumns {
             delivery.buyer.rawValue, delivery.seller.rawValue, delivery.lots.rawValue,
             delivery.hashrate.hashesPerSecond, delivery.terms.price.rawValue,
             delivery.terms.priceUnit.hashesPerSecond, delivery.terms.sellerFee.rawValue,
-            delivery.terms.buyerFee.rawValue, delivery.openedAt.microseconds, delivery.expiresAt.microseconds,
-            delivery.maxDifficulty.units, delivery.allowance.units, delivery.hold.rawValue, delivery.held.rawValue,
-            delivery.settledWork.units, delivery.charged.rawValue,
+            delivery.terms.buyerFee.rawValue, delivery.tariff, delivery.openedAt.microseconds,
+            delivery.expiresAt.microseconds, delivery.isShortened ? 1 : 0, delivery.maxDifficulty.units, delivery.allowance.units,
+            delivery.hold.rawValue, delivery.held.rawValue, delivery.settledWork.units, delivery.charged.rawValue,
         ]
         return numbers.map { .integer($0) } + phase
     }
 
     static let billing = [
-        "bid", "ask", "rig", "weighted_work", "charge", "seller_fee", "buyer_fee", "seller_fee_ppm", "buyer_fee_ppm",
-        "unsettled", "live",
+        "bid", "ask", "rig", "tariff", "weighted_work", "charge", "seller_fee", "buyer_fee", "seller_fee_ppm",
+        "buyer_fee_ppm", "unsettled", "live",
     ]
 
     static func values(_ key: BillingKey, _ billing: Billing) -> [SQLValue] {
         [
             .integer(key.bid.rawValue), .integer(key.ask.rawValue), .integer(key.rig.rawValue),
-            .text("\(billing.totals.weightedWork)"), .integer(billing.totals.charge.rawValue),
+            .integer(key.tariff), .text("\(billing.totals.weightedWork)"), .integer(billing.totals.charge.rawValue),
             .integer(billing.totals.sellerFee.rawValue), .integer(billing.totals.buyerFee.rawValue),
             .integer(billing.sellerFee.rawValue), .integer(billing.buyerFee.rawValue), .integer(billing.unsettled),
         ]
@@ -134,5 +169,21 @@ enum TableColumns {
             line.fromHold.rawValue, line.fromAvailable.rawValue, line.fromLoss.rawValue,
         ]
         return numbers.map { .integer($0) }
+    }
+}
+
+extension DailySchedule {
+    /// Its windows as a column holds them: `0-360,1320-1440`.
+    var text: String { windows.map { "\($0.from)-\($0.to)" }.joined(separator: ",") }
+
+    /// nil when the text is not a schedule's.
+    init?(text: String) {
+        var windows: [Window] = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let edges = part.split(separator: "-", omittingEmptySubsequences: false)
+            guard edges.count == 2, let from = Int64(edges[0]), let to = Int64(edges[1]) else { return nil }
+            windows.append(Window(from: from, to: to))
+        }
+        self.init(windows: windows)
     }
 }

@@ -13,10 +13,7 @@ struct TableReader {
 
     func state() throws -> StoredState {
         var state = StoredState()
-        if let row = try connection.queryOne("SELECT rules, counters FROM market_state WHERE id = 1", []) {
-            state.rules = try decode(MarketRules?.self, try row.blob(0))
-            state.counters = try decode(Counters.self, try row.blob(1))
-        }
+        try readMarket(into: &state)
         state.targets = try all("pool_targets", TableColumns.poolTarget, poolTarget)
         state.rigs = try all("rigs", TableColumns.rig, rig)
         state.orders = try all("orders", TableColumns.order, where: "live = 1", TableReader.order)
@@ -39,7 +36,25 @@ struct TableReader {
                     outcome: try decode(Outcome.self, try row.blob(4)))
             )
         }
+        state.farms = try all("farms", TableColumns.farm, farm)
+        state.silences = try all("silences", TableColumns.silence, where: "live = 1") { row in
+            (AccountID(try row.int64(0)), Timestamp(microseconds: try row.int64(1)))
+        }
         return state
+    }
+
+    private func readMarket(into state: inout StoredState) throws {
+        guard let row = try connection.queryOne(
+            "SELECT coding_version, rules, counters, status FROM market_state WHERE id = 1", [])
+        else { return }
+        guard let version = UInt8(exactly: try row.int64(0)), (CodingVersion.first...CodingVersion.newest).contains(version) else {
+            throw DatabaseError.decoding("unknown coding version of the market's state")
+        }
+        state.rules = try decode(MarketRules?.self, try row.blob(1), version: version)
+        state.counters = try decode(Counters.self, try row.blob(2), version: version)
+        if let status = try row.optionalBlob(3) {
+            state.status = try decode(MarketStatus.self, status, version: version)
+        }
     }
 
     private func all<T>(
@@ -53,8 +68,10 @@ struct TableReader {
         return result
     }
 
-    private func decode<T: BinaryCodable>(_ type: T.Type, _ bytes: [UInt8]) throws -> T {
-        var reader = BinaryReader(bytes)
+    private func decode<T: BinaryCodable>(
+        _ type: T.Type, _ bytes: [UInt8], version: UInt8 = CodingVersion.newest
+    ) throws -> T {
+        var reader = BinaryReader(bytes, version: version)
         let value = try T(from: &reader)
         try reader.finish()
         return value
@@ -89,31 +106,62 @@ struct TableReader {
             passwordDigest: try row.blob(3), fallback: PoolTargetID(try row.int64(4)), presence: presence,
             lastSession: try row.int64(10), measured: Hashrate(hashesPerSecond: try row.int64(11)),
             ask: try row.optionalInt64(12).map { OrderID($0) },
-            delivery: try row.optionalInt64(13).map { DeliveryID($0) })
+            farm: try row.optionalInt64(13).map { FarmID($0) })
+    }
+
+    private func farm(_ row: SQLRow) throws -> Farm {
+        let offer: FarmOffer? = try row.optionalInt64(3).map { price in
+            FarmOffer(
+                price: Price(price), most: try row.optionalInt64(4).map { Lots($0) },
+                instructions: try TableReader.instructions(row, from: 6), schedule: try TableReader.schedule(row, 5))
+        }
+        return Farm(
+            id: FarmID(try row.int64(0)), owner: AccountID(try row.int64(1)), name: try row.text(2), offer: offer)
+    }
+
+    /// Columns as in ``TableColumns/instructions``.
+    private static func instructions(_ row: SQLRow, from first: Int) throws -> Instructions {
+        let peg: Peg? = try row.optionalInt64(first + 6).map { _ in
+            Peg(reference: try raw(row, first + 6), offset: try row.int64(first + 7))
+        }
+        return Instructions(
+            timeInForce: try raw(row, first),
+            expiresAt: try row.optionalInt64(first + 1).map { Timestamp(microseconds: $0) },
+            isPostOnly: try row.bool(first + 2), minimumFill: Lots(try row.int64(first + 3)),
+            displayed: try row.optionalInt64(first + 4).map { Lots($0) }, selfTrade: try raw(row, first + 5), peg: peg)
+    }
+
+    private static func schedule(_ row: SQLRow, _ column: Int) throws -> DailySchedule? {
+        guard let text = try row.optionalText(column) else { return nil }
+        guard let schedule = DailySchedule(text: text) else { throw DatabaseError.decoding("not a daily schedule") }
+        return schedule
     }
 
     /// Columns as in ``TableColumns/order``.
     static func order(_ row: SQLRow) throws -> Order {
         let status: OrderStatus =
-            switch try row.int64(9) {
+            switch try row.int64(11) {
             case 0: .active
-            case 1: .suspended(try raw(row, 10))
-            default: .closed(try raw(row, 10))
+            case 1: .suspended(try raw(row, 12))
+            default: .closed(try raw(row, 12))
             }
         let details: OrderDetails =
             if try row.int64(3) == 0 {
                 .bid(BidDetails(
-                    targets: try row.text(13).split(separator: ",").compactMap { Int64($0).map { PoolTargetID($0) } },
-                    timeInForce: try raw(row, 14), budget: try row.optionalInt64(15).map { Satoshis($0) },
-                    spent: Satoshis(try row.int64(16))))
+                    targets: try row.text(15).split(separator: ",").compactMap { Int64($0).map { PoolTargetID($0) } },
+                    budget: try row.optionalInt64(16).map { Satoshis($0) }, spent: Satoshis(try row.int64(17))))
             } else {
-                .ask(AskDetails(rig: RigID(try row.int64(17)), most: try row.optionalInt64(18).map { Lots($0) }))
+                .ask(AskDetails(
+                    rig: RigID(try row.int64(18)), most: try row.optionalInt64(19).map { Lots($0) },
+                    schedule: try schedule(row, 20), farm: try row.optionalInt64(21).map { FarmID($0) }))
             }
         return Order(
             id: OrderID(try row.int64(0)), account: AccountID(try row.int64(1)),
-            clientOrderID: try row.optionalText(2), price: Price(try row.int64(4)), lots: Lots(try row.int64(5)),
-            delivering: Lots(try row.int64(6)), stamp: try row.int64(7), selfTrade: try raw(row, 8), status: status,
-            details: details, placedAt: Timestamp(microseconds: try row.int64(11)), unsettled: try row.int64(12))
+            clientOrderID: try row.optionalText(2), price: Price(try row.int64(4)), limit: Price(try row.int64(5)),
+            lots: Lots(try row.int64(6)), delivering: Lots(try row.int64(7)), shown: Lots(try row.int64(8)),
+            stamp: try row.int64(9), since: try row.int64(10),
+            instructions: try instructions(row, from: 22), status: status, details: details,
+            placedAt: Timestamp(microseconds: try row.int64(13)), unsettled: try row.int64(14))
     }
 
     private static func raw<T: RawRepresentable>(_ row: SQLRow, _ column: Int) throws -> T where T.RawValue == UInt8 {
@@ -125,15 +173,12 @@ struct TableReader {
 
     /// Columns as in ``TableColumns/delivery``.
     static func delivery(_ row: SQLRow) throws -> Delivery {
-        let phase: DeliveryPhase
-        if let ended = try row.optionalInt64(20) {
-            guard let byte = UInt8(exactly: try row.int64(21)), let cause = EndCause(rawValue: byte) else {
-                throw DatabaseError.decoding("unknown end cause")
+        let phase: DeliveryPhase =
+            if let ended = try row.optionalInt64(22) {
+                .ended(at: Timestamp(microseconds: ended), cause: try raw(row, 23))
+            } else {
+                .running
             }
-            phase = .ended(at: Timestamp(microseconds: ended), cause: cause)
-        } else {
-            phase = .running
-        }
         return Delivery(
             id: DeliveryID(try row.int64(0)), bid: OrderID(try row.int64(1)), ask: OrderID(try row.int64(2)),
             rig: RigID(try row.int64(3)), buyer: AccountID(try row.int64(4)), seller: AccountID(try row.int64(5)),
@@ -141,23 +186,25 @@ struct TableReader {
             terms: Terms(
                 price: Price(try row.int64(8)), priceUnit: Hashrate(hashesPerSecond: try row.int64(9)),
                 sellerFee: PartsPerMillion(try row.int64(10)), buyerFee: PartsPerMillion(try row.int64(11))),
-            openedAt: Timestamp(microseconds: try row.int64(12)),
-            expiresAt: Timestamp(microseconds: try row.int64(13)),
-            maxDifficulty: ShareDifficulty(units: max(1, try row.int64(14))), allowance: Work(units: try row.int64(15)),
-            hold: Satoshis(try row.int64(16)), held: Satoshis(try row.int64(17)),
-            settledWork: Work(units: try row.int64(18)), charged: Satoshis(try row.int64(19)), phase: phase)
+            tariff: try row.int64(12), openedAt: Timestamp(microseconds: try row.int64(13)),
+            expiresAt: Timestamp(microseconds: try row.int64(14)), isShortened: try row.bool(15),
+            maxDifficulty: ShareDifficulty(units: max(1, try row.int64(16))), allowance: Work(units: try row.int64(17)),
+            hold: Satoshis(try row.int64(18)), held: Satoshis(try row.int64(19)),
+            settledWork: Work(units: try row.int64(20)), charged: Satoshis(try row.int64(21)), phase: phase)
     }
 
     private func billing(_ row: SQLRow) throws -> (BillingKey, Billing) {
-        guard let weighted = Int128(try row.text(3)) else { throw DatabaseError.decoding("weighted work") }
+        guard let weighted = Int128(try row.text(4)) else { throw DatabaseError.decoding("weighted work") }
         return (
-            BillingKey(bid: OrderID(try row.int64(0)), ask: OrderID(try row.int64(1)), rig: RigID(try row.int64(2))),
+            BillingKey(
+                bid: OrderID(try row.int64(0)), ask: OrderID(try row.int64(1)), rig: RigID(try row.int64(2)),
+                tariff: try row.int64(3)),
             Billing(
                 totals: BillingTotals(
-                    weightedWork: weighted, charge: Satoshis(try row.int64(4)), sellerFee: Satoshis(try row.int64(5)),
-                    buyerFee: Satoshis(try row.int64(6))),
-                sellerFee: PartsPerMillion(try row.int64(7)), buyerFee: PartsPerMillion(try row.int64(8)),
-                unsettled: try row.int64(9))
+                    weightedWork: weighted, charge: Satoshis(try row.int64(5)), sellerFee: Satoshis(try row.int64(6)),
+                    buyerFee: Satoshis(try row.int64(7))),
+                sellerFee: PartsPerMillion(try row.int64(8)), buyerFee: PartsPerMillion(try row.int64(9)),
+                unsettled: try row.int64(10))
         )
     }
 }

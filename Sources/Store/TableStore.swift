@@ -14,20 +14,24 @@ public struct TableStore: TablesPort {
     public func load() async throws -> StoredTables {
         try await database.read { connection in
             guard let position = try connection.queryOne(
-                "SELECT last, at, state_hash FROM projector WHERE id = 1", [])
+                "SELECT last, at, rules_version, state_hash FROM projector WHERE id = 1", [])
             else { throw DatabaseError.decoding("the projector row is missing") }
             return StoredTables(
                 last: try position.int64(0), at: Timestamp(microseconds: try position.int64(1)),
-                stateHash: UInt64(bitPattern: try position.int64(2)), state: try TableReader(connection).state())
+                rulesVersion: try position.int64(2), stateHash: UInt64(bitPattern: try position.int64(3)),
+                state: try TableReader(connection).state())
         }
     }
 
     public func project(_ projection: Projection) async throws {
         try await database.write { connection in
             let moved = try connection.execute(
-                "UPDATE projector SET last = $1, at = $2, state_hash = $3 WHERE id = 1 AND last = $4",
+                """
+                UPDATE projector SET last = $1, at = $2, rules_version = $3, state_hash = $4
+                WHERE id = 1 AND last = $5
+                """,
                 [
-                    .integer(projection.last), .integer(projection.at.microseconds),
+                    .integer(projection.last), .integer(projection.at.microseconds), .integer(projection.rulesVersion),
                     .integer(Int64(bitPattern: projection.stateHash)), .integer(projection.previous),
                 ])
             if moved != 1 {

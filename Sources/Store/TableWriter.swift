@@ -19,7 +19,7 @@ struct TableWriter {
         try upsert("orders", key: ["id"], TableColumns.order, changes.orders.map { $1.liveRow(TableColumns.values) })
         try upsert(
             "deliveries", key: ["id"], TableColumns.delivery, changes.deliveries.map { $1.liveRow(TableColumns.values) })
-        try upsert("billings", key: ["bid", "ask", "rig"], TableColumns.billing, changes.billings.map { key, change in
+        try upsert("billings", key: ["bid", "ask", "rig", "tariff"], TableColumns.billing, changes.billings.map { key, change in
             change.liveRow { TableColumns.values(key, $0) }
         })
         try upsert("ledger_balances", key: ["kind", "owner"], ["kind", "owner", "balance"],
@@ -39,12 +39,16 @@ struct TableWriter {
                     ]
                 }
             })
+        try upsert("farms", key: ["id"], TableColumns.farm, changes.farms.map { $1.row(TableColumns.values) })
+        try upsert("silences", key: ["account"], TableColumns.silence, changes.silences.map { account, change in
+            change.liveRow { TableColumns.values(account, $0) }
+        })
     }
 
     private func writeState(_ changes: StateChanges) throws {
-        try upsert("market_state", key: ["id"], ["id", "symbol", "rules", "counters"], [[
-            .integer(1), changes.rules.map { .text($0.symbol) } ?? .null, .blob(changes.rules.bytes),
-            .blob(changes.counters.bytes),
+        try upsert("market_state", key: ["id"], ["id", "symbol", "coding_version", "rules", "counters", "status"], [[
+            .integer(1), changes.rules.map { .text($0.symbol) } ?? .null, .integer(Int64(CodingVersion.newest)),
+            .blob(changes.rules.bytes), .blob(changes.counters.bytes), .blob(changes.status.bytes),
         ]])
     }
 

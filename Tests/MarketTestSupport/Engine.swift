@@ -11,7 +11,9 @@ public enum Engine: String, CaseIterable, Sendable, CustomStringConvertible {
     public var description: String { rawValue }
 
     /// Lends a migrated, empty market database.
-    public func withStorage(_ body: (Storage) async throws -> Void) async throws {
+    ///
+    /// - Parameter version: of the schema; nil is the newest
+    public func withStorage(schema version: Int? = nil, _ body: (Storage) async throws -> Void) async throws {
         let folder = try TemporaryFolder()
         defer { folder.remove() }
         let postgres: TestDatabase? = self == .postgres ? try TestPostgres.createDatabase() : nil
@@ -19,7 +21,7 @@ public enum Engine: String, CaseIterable, Sendable, CustomStringConvertible {
         let storage = Storage(
             tables: postgres?.location ?? .sqlite(path: folder.file("market.sqlite")),
             journal: postgres?.location ?? .sqlite(path: folder.file("journal.sqlite")))
-        try await storage.migrate()
+        try storage.migrate(to: version)
         try await body(storage)
     }
 }
@@ -29,18 +31,18 @@ public struct Storage: Sendable {
     public let tables: DatabaseLocation
     public let journal: DatabaseLocation
 
-    func migrate() async throws {
-        switch tables.dialect {
-        case .sqlite:
-            for (location, stream) in [(tables, MigrationStream.sqlite), (journal, .sqliteJournal)] {
-                let database = try await Database.open(location)
-                _ = try await database.migrate(stream)
-                await database.close()
+    /// Applies what is missing, up to a version.
+    public func migrate(to version: Int? = nil) throws {
+        let streams: [(DatabaseLocation, MigrationStream)] =
+            switch tables.dialect {
+            case .sqlite: [(tables, .sqlite), (journal, .sqliteJournal)]
+            case .postgres: [(tables, .postgres)]
             }
-        case .postgres:
-            let database = try await Database.open(tables)
-            _ = try await database.migrate(.postgres)
-            await database.close()
+        for (location, stream) in streams {
+            let files = MigrationFile.all(of: stream).filter { $0.number <= version ?? .max }
+            let connection = try Database.openConnection(location)
+            defer { connection.close() }
+            _ = try Migrator(stream: stream, files: files).migrate(connection)
         }
     }
 
@@ -79,7 +81,7 @@ public struct Storage: Sendable {
     public func dump() throws -> [String] {
         let tables = [
             "projector", "market_state", "pool_targets", "rigs", "orders", "deliveries", "billings", "ledger_balances",
-            "ledger_entries", "ledger_postings", "deposits", "answers", "settlement_lines",
+            "ledger_entries", "ledger_postings", "deposits", "answers", "settlement_lines", "farms", "silences",
         ]
         return try tables.flatMap { table in try query("SELECT * FROM \(table)").map { "\(table) \($0)" }.sorted() }
     }

@@ -1,6 +1,7 @@
 public import Exchange
 internal import Ledger
 public import Market
+internal import OrderBook
 internal import Settlement
 public import TestSupport
 public import Units
@@ -76,7 +77,9 @@ public struct History {
     }
 
     private mutating func nextCommand() -> Command {
-        if state.rules == nil { return .defineMarket(History.rules) }
+        guard let rules = state.rules else { return .defineMarket(History.rules) }
+        // A closed market is dull.
+        if state.status.phase != .open, random.chance(30) { return .setPhase(.open) }
         switch random.int(1...100) {
         case 1...8:
             return .deposit(account: account(), amount: Satoshis(random.int64(1...40_000)), reference: "Überweisung \(name())")
@@ -91,31 +94,37 @@ public struct History {
             guard let target = target() else { return .advance }
             return .registerRig(
                 owner: target.owner, name: "rig-\(name())", passwordDigest: random.bytes(32), fallback: target.id)
-        case 21...40: return bid()
-        case 41...50: return ask()
-        case 51...54:
+        case 21...36: return bid()
+        case 37...45: return ask()
+        case 46...49:
             guard let order = order() else { return .advance }
             return .cancelOrder(order.id, by: random.chance(50) ? nil : order.account)
-        case 55...64:
+        case 50...58:
             guard let rig = rig() else { return .advance }
             return .rigOnline(
                 rig.id, edge: EdgeID(random.int64(1...2)), session: rig.lastSession + 1,
                 versionMask: random.pick([0, 0, 0x1fff_e000, 0xffff_ffff]))
-        case 65...67:
+        case 59...60:
             guard let rig = rig() else { return .advance }
             return .rigOffline(rig.id, session: rig.lastSession)
-        case 68...77:
+        case 61...69:
             guard let rig = rig() else { return .advance }
             return .rigMeasured(
-                rig.id, session: rig.lastSession, Hashrate(hashesPerSecond: random.int64(80_000...500_000)))
-        case 78:
+                rig.id, session: rig.lastSession, Hashrate(hashesPerSecond: random.int64(80_000...900_000)))
+        case 70:
             guard let running = delivery(), running.isRunning else { return .advance }
             return .poolsUnusable(running.id, reason: "refused: ✗")
-        case 79:
+        case 71:
             guard let running = delivery(), running.isRunning else { return .advance }
             return .underDelivered(running.id, Hashrate(hashesPerSecond: running.hashrate.hashesPerSecond / 2))
-        case 80: return .edgeStarted(EdgeID(random.int64(1...2)))
-        case 81...94: return settle()
+        case 72: return .edgeStarted(EdgeID(random.int64(1...2)))
+        case 73...84: return settle()
+        case 85...90: return amend()
+        case 91...95: return farm()
+        case 96: return random.chance(30) ? .cancelAll(account(), random.pick([nil, .bid, .ask])) : silence()
+        case 97: return .setPhase(random.pick([.cancelOnly, .halted]))
+        case 98: return plan(rules)
+        case 99: return .publishIndex(IndexPrice(price: Price(random.int64(200_000...2_000_000)), at: now))
         default: return .advance
         }
     }
@@ -134,22 +143,105 @@ public struct History {
     private mutating func bid() -> Command {
         let account = account()
         let own = state.targets.values.filter { $0.owner == account }.map(\.id).sorted()
+        let lots = Lots(random.int64(1...9))
         return .placeBid(PlaceBid(
             account: account, clientOrderID: random.chance(30) ? "Gebot \(name())" : nil,
-            price: Price(random.int64(100_000...3_000_000)), lots: Lots(random.int64(1...9)),
+            price: Price(random.int64(100_000...3_000_000)), lots: lots,
             targets: Array(own.shuffled(using: &random).prefix(random.int(1...3))),
-            timeInForce: random.chance(80) ? .goodTillCancelled : .immediateOrCancel,
             budget: random.chance(40) ? Satoshis(random.int64(10...5000)) : nil,
-            selfTrade: random.pick(SelfTradePrevention.allCases)))
+            instructions: instructions(mayBeImmediate: true, lots: lots)))
     }
 
     private mutating func ask() -> Command {
         guard let rig = rig() else { return .advance }
+        let schedule = random.chance(15) ? schedule() : nil
         return .placeAsk(PlaceAsk(
             account: rig.owner, clientOrderID: random.chance(30) ? "Angebot \(name())" : nil,
             price: Price(random.int64(50_000...2_000_000)), rig: rig.id,
             most: random.chance(30) ? Lots(random.int64(1...4)) : nil,
-            selfTrade: random.pick(SelfTradePrevention.allCases)))
+            instructions: instructions(mayBeImmediate: schedule == nil, lots: Lots(4)), schedule: schedule))
+    }
+
+    /// Mostly plain, each rule now and then.
+    private mutating func instructions(mayBeImmediate: Bool, lots: Lots) -> Instructions {
+        var instructions = Instructions(selfTrade: random.pick(SelfTradePrevention.allCases))
+        if random.chance(20) { instructions.minimumFill = Lots(random.int64(1...lots.rawValue)) }
+        if mayBeImmediate, random.chance(20) {
+            instructions.timeInForce = random.pick([.immediateOrCancel, .fillOrKill])
+            return instructions
+        }
+        if random.chance(20) {
+            instructions.timeInForce = .goodTillDate
+            instructions.expiresAt = now + .seconds(random.int64(5...120))
+        }
+        instructions.isPostOnly = random.chance(10)
+        if random.chance(20) { instructions.displayed = Lots(random.int64(instructions.minimumFill.rawValue...lots.rawValue)) }
+        if random.chance(20) {
+            instructions.peg = Peg(
+                reference: random.pick(PegReference.allCases), offset: random.int64(-300_000...300_000))
+        }
+        return instructions
+    }
+
+    /// Windows that open or close soon.
+    private mutating func schedule() -> DailySchedule {
+        DailySchedule(windows: (0..<random.int(1...2)).map { _ in
+            let from = (now.minute + random.int64(-4...4) + 1440) % 1440
+            return DailySchedule.Window(from: from, to: (from + random.pick([1, 3, 700])) % 1440)
+        })
+    }
+
+    private mutating func amend() -> Command {
+        guard let order = order() else { return .advance }
+        var amendment = Amendment()
+        if random.chance(40) { amendment.price = Price(max(1, order.limit.rawValue + random.int64(-200_000...200_000))) }
+        if random.chance(20) { amendment.expiresAt = random.chance(30) ? .clear : .set(now + .seconds(random.int64(5...90))) }
+        if random.chance(15) { amendment.minimumFill = Lots(random.int64(1...3)) }
+        if random.chance(15) { amendment.displayed = random.chance(30) ? .clear : .set(Lots(random.int64(1...4))) }
+        if order.instructions.peg != nil, random.chance(40) { amendment.offset = random.int64(-300_000...300_000) }
+        switch order.details {
+        case .bid(let bid):
+            if random.chance(40) { amendment.lots = Lots(random.int64(1...9)) }
+            if random.chance(20) { amendment.budget = random.chance(30) ? .clear : .set(Satoshis(random.int64(100...9000))) }
+            if random.chance(20) { amendment.targets = Array(bid.targets.shuffled(using: &random).prefix(2)) }
+        case .ask:
+            if random.chance(40) { amendment.most = random.chance(40) ? .clear : .set(Lots(random.int64(1...5))) }
+            if random.chance(20) { amendment.schedule = random.chance(50) ? .clear : .set(schedule()) }
+        }
+        return .amendOrder(order.id, by: random.chance(50) ? nil : order.account, amendment)
+    }
+
+    private mutating func farm() -> Command {
+        let farms = state.farms.values.sorted { $0.id < $1.id }
+        guard let rig = rig(), let farm = farms.isEmpty ? nil : random.pick(farms), farms.count > 2 || random.chance(80) else {
+            return .createFarm(owner: rig()?.owner ?? account(), name: "Hof \(name())")
+        }
+        switch random.int(1...10) {
+        case 1...5:
+            let own = farms.filter { $0.owner == rig.owner }
+            return .assignRig(rig.id, owner: rig.owner, random.chance(80) && !own.isEmpty ? random.pick(own).id : nil)
+        case 6...9:
+            return .offerFarm(farm.id, owner: farm.owner, FarmOffer(
+                price: Price(random.int64(50_000...2_000_000)), most: random.chance(30) ? Lots(random.int64(1...4)) : nil,
+                instructions: instructions(mayBeImmediate: false, lots: Lots(1)),
+                schedule: random.chance(20) ? schedule() : nil))
+        default: return .withdrawFarm(farm.id, owner: random.chance(50) ? nil : farm.owner)
+        }
+    }
+
+    private mutating func silence() -> Command {
+        .cancelAllAfter(account(), random.chance(20) ? nil : .seconds(random.int64(1...90)))
+    }
+
+    /// Other fees, parts of rigs and terms from soon on.
+    private mutating func plan(_ now: MarketRules) -> Command {
+        var rules = now
+        if random.chance(60) { rules.sellerFee = PartsPerMillion(random.int64(0...50_000)) }
+        if random.chance(60) { rules.buyerFee = PartsPerMillion(random.int64(0...50_000)) }
+        if random.chance(60) { rules.smallestSlice = random.pick([MarketRules.wholeRig, PartsPerMillion(250_000), PartsPerMillion(1)]) }
+        if random.chance(40) { rules.term = random.pick([.seconds(20), .seconds(45)]) }
+        if random.chance(20) { rules.mostOrders = random.int64(3...20) }
+        return .scheduleRules(rules, effectiveAt: self.now + .seconds(random.int64(1...60)))
     }
 
     private mutating func settle() -> Command {
@@ -205,7 +297,8 @@ public struct Follower {
             appended = []
         }
         return Projection(
-            previous: projected, last: last, at: at, stateHash: state.hash, changes: state.takeChanges(), appended: rows)
+            previous: projected, last: last, at: at, rulesVersion: JournalBody.rulesVersion, stateHash: state.hash,
+            changes: state.takeChanges(), appended: rows)
     }
 }
 

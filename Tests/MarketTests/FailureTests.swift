@@ -264,10 +264,16 @@ struct FailureTests {
         try await engine.withStorage { storage in
             try await TestMarket.with(storage) { _ = try await $0.openDelivery() }
             var other = History.rules
-            other.term = .seconds(21)
+            other.priceUnit = Hashrate(hashesPerSecond: 2_000_000)
             guard case .rulesDiffer = await startError(storage, rules: other) else {
-                Issue.record("other rules were taken")
+                Issue.record("other units were taken")
                 return
+            }
+            // Rules may have changed since the market was created: those it has stay.
+            other = History.rules
+            other.term = .seconds(21)
+            try await TestMarket.with(storage, rules: other) { market in
+                #expect(market.writer.read { $0.rules } == History.rules)
             }
             try storage.script("UPDATE ledger_balances SET balance = balance - 1 WHERE kind = 3")
             guard case .tablesInvalid = await startError(storage) else {

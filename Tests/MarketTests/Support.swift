@@ -12,12 +12,20 @@ import Units
 
 /// A clock that goes only when it is told to.
 final class ManualClock: Sendable {
-    private let time = Mutex(History.start)
+    private let time = Mutex((now: History.start, looks: 0))
 
     var now: Timestamp {
-        get { time.withLock { $0 } }
-        set { time.withLock { $0 = max($0, newValue) } }
+        get {
+            time.withLock { time in
+                time.looks += 1
+                return time.now
+            }
+        }
+        set { time.withLock { $0.now = max($0.now, newValue) } }
     }
+
+    /// How often it was looked at.
+    var looks: Int { time.withLock { $0.looks } }
 }
 
 /// Faults of a journal, switched from the test.
@@ -141,10 +149,11 @@ struct TestMarket {
 
     /// Runs a market and stops it.
     static func with(
-        _ storage: Storage, clock: ManualClock = ManualClock(), configuration: MarketWriter.Configuration = .init(),
-        tablesAway: Bool = false, _ body: (TestMarket) async throws -> Void
+        _ storage: Storage, clock: ManualClock = ManualClock(), rules: MarketRules = History.rules,
+        configuration: MarketWriter.Configuration = .init(), tablesAway: Bool = false, _ body: (TestMarket) async throws -> Void
     ) async throws {
-        let market = try await TestMarket(storage, clock: clock, configuration: configuration, tablesAway: tablesAway)
+        let market = try await TestMarket(
+            storage, clock: clock, rules: rules, configuration: configuration, tablesAway: tablesAway)
         do { try await body(market) } catch {
             market.faults.set { $0 = JournalFaults.State() }
             await market.stop()
@@ -176,7 +185,7 @@ struct TestMarket {
         try await submit(.placeAsk(PlaceAsk(account: AccountID(2), price: Price(1_000_000), rig: rig)))
         try await submit(.placeBid(PlaceBid(
             account: AccountID(1), price: Price(2_000_000), lots: Lots(3), targets: [buyers])))
-        return try #require(writer.read { $0.rigs[rig]?.delivery })
+        return try #require(writer.read { $0.deliveries(on: rig).first?.id })
     }
 
     private func target(of owner: Int64) async throws -> PoolTargetID {

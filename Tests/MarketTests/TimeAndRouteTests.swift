@@ -17,7 +17,7 @@ struct TimeAndRouteTests {
                 market.clock.now = market.clock.now + .seconds(21)
                 try await eventually("the term ends") { market.writer.read { $0.deliveries[first]?.isRunning } == false }
                 // The pair meets again.
-                let second = market.writer.read { $0.rigs[RigID(1)]?.delivery }
+                let second = market.writer.read { $0.deliveries(on: RigID(1)).first?.id }
                 #expect(second != nil && second != first)
                 try await market.submit(.cancelOrder(OrderID(2), by: nil))
                 market.clock.now = market.clock.now + .seconds(241)
@@ -38,6 +38,38 @@ struct TimeAndRouteTests {
             try await TestMarket.with(storage, clock: clock) { market in
                 let id = try #require(delivery)
                 try await eventually("the term ends") { market.writer.read { $0.deliveries[id]?.isRunning } == false }
+            }
+        }
+    }
+
+    /// Pegged orders are looked at every second; as long as nothing moves, nothing is written, and the writer sleeps.
+    @Test(arguments: Engine.allCases)
+    func peggedOrdersFollowWithoutEmptyRows(_ engine: Engine) async throws {
+        try await engine.withStorage { storage in
+            try await TestMarket.with(storage) { market in
+                _ = try await market.openDelivery()
+                try await market.submit(.publishIndex(IndexPrice(price: Price(500_000), at: market.clock.now)))
+                let placed = try await market.submit(.placeBid(PlaceBid(
+                    account: AccountID(1), price: Price(700_000), lots: Lots(1), targets: [PoolTargetID(1)],
+                    instructions: Instructions(peg: Peg(reference: .index, offset: 10)))))
+                guard case .order(let id) = placed else {
+                    Issue.record("refused: \(placed)")
+                    return
+                }
+                #expect(market.writer.read { $0.orders[id]?.price } == Price(500_010))
+                let (appends, looks) = (market.faults.now.appends, market.clock.looks)
+                for _ in 1...3 {
+                    market.clock.now = market.clock.now + .seconds(1)
+                    try await Task.sleep(for: .milliseconds(700))
+                }
+                #expect(market.faults.now.appends == appends)
+                #expect(market.clock.looks - looks < 100, "the writer spins")
+
+                try await market.submit(.publishIndex(IndexPrice(price: Price(600_000), at: market.clock.now)))
+                #expect(market.writer.read { $0.orders[id]?.price } == Price(500_010))
+                market.clock.now = market.clock.now + .seconds(1)
+                try await eventually("the new price") { market.writer.read { $0.orders[id]?.price } == Price(600_010) }
+                #expect(market.faults.now.appends == appends + 2)
             }
         }
     }

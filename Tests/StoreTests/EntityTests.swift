@@ -22,8 +22,10 @@ struct EntityTests {
                 var changes = StateChanges.none
                 fill(&changes)
                 try await store.project(Projection(
-                    previous: 0, last: 1, at: Self.time, stateHash: .max, changes: changes, appended: Appended()))
+                    previous: 0, last: 1, at: Self.time, rulesVersion: .max, stateHash: .max, changes: changes,
+                    appended: Appended()))
                 let stored = try await store.load()
+                #expect(stored.rulesVersion == .max)
                 #expect(stored.stateHash == .max)
                 #expect(stored.at == Self.time)
                 return stored.state
@@ -41,13 +43,47 @@ struct EntityTests {
         var counters = Counters()
         (counters.order, counters.delivery, counters.rig, counters.target) = (2, 3, 4, 5)
         (counters.entry, counters.stamp, counters.answer) = (6, .max, 8)
+        (counters.farm, counters.tariff) = (9, 10)
         let filled = counters
         let state = try await roundTrip(engine) {
-            $0.rules = .sha256d
+            $0.rules = Self.rules
             $0.counters = filled
         }
-        #expect(state.rules == .sha256d)
+        #expect(state.rules == Self.rules)
         #expect(state.counters == filled)
+        #expect(state.status == MarketStatus())
+    }
+
+    private static let rules: MarketRules = {
+        var rules = MarketRules.sha256d
+        (rules.smallestSlice, rules.mostOrders) = (PartsPerMillion(1), 77)
+        return rules
+    }()
+
+    @Test(arguments: Engine.allCases, MarketPhase.allCases)
+    func marketStatus(_ engine: Engine, _ phase: MarketPhase) async throws {
+        let plans = [
+            ScheduledRules(rules: .demo, effectiveAt: Self.time),
+            ScheduledRules(rules: Self.rules, effectiveAt: Self.time + .seconds(1)),
+        ]
+        let status = MarketStatus(phase: phase, scheduled: plans, index: IndexPrice(price: Price(.max), at: Self.time))
+        let state = try await roundTrip(engine) { $0.status = status }
+        #expect(state.status == status)
+        #expect(state.rules == nil)
+    }
+
+    @Test(arguments: Engine.allCases)
+    func aLaterProgramsFormIsRefused(_ engine: Engine) async throws {
+        try await engine.withStorage { storage in
+            try await storage.withTables { database in
+                let store = TableStore(database)
+                try await store.project(Projection(
+                    previous: 0, last: 1, at: Self.time, rulesVersion: 2, stateHash: 0, changes: .none, appended: Appended()))
+                _ = try await store.load()
+                try storage.script("UPDATE market_state SET coding_version = 200")
+                await #expect(throws: DatabaseError.self) { try await store.load() }
+            }
+        }
     }
 
     @Test(arguments: Engine.allCases)
@@ -78,32 +114,51 @@ struct EntityTests {
                 id: RigID(Int64(number) + 1), owner: AccountID(2), user: "a2.r\(number)",
                 passwordDigest: Array(0..<32), fallback: PoolTargetID(3), presence: presence, lastSession: 9,
                 measured: Hashrate(hashesPerSecond: .max), ask: number % 2 == 0 ? OrderID(4) : nil,
-                delivery: number < 2 ? DeliveryID(5) : nil)
+                farm: number < 2 ? FarmID(5) : nil)
         }
         let state = try await roundTrip(engine) { $0.rigs = Self.identified(rigs, \.id) }
         #expect(Set(state.rigs) == Set(rigs))
     }
 
+    /// Every rule of trading, on its own.
+    private static let instructions: [Instructions] = {
+        var shapes = TimeInForce.allCases.map { Instructions(timeInForce: $0, expiresAt: $0 == .goodTillDate ? time : nil) }
+        shapes += SelfTradePrevention.allCases.map { Instructions(selfTrade: $0) }
+        shapes += PegReference.allCases.map { Instructions(peg: Peg(reference: $0, offset: $0 == .index ? .min : .max)) }
+        shapes += [
+            Instructions(isPostOnly: true), Instructions(minimumFill: Lots(.max)), Instructions(displayed: Lots(1)),
+            Instructions(minimumFill: Lots(4), displayed: Lots(5), peg: Peg(reference: .bestBid, offset: 0)),
+        ]
+        return shapes
+    }()
+
+    private static let schedules = [
+        DailySchedule(windows: [.init(from: 0, to: 1440)]),
+        DailySchedule(windows: [.init(from: 1320, to: 360), .init(from: 720, to: 780), .init(from: 1439, to: 0)]),
+    ]
+
     private static let orders: [Order] = {
         var statuses: [OrderStatus] = [.active]
         statuses += SuspensionReason.allCases.map { .suspended($0) } + CloseReason.allCases.map { .closed($0) }
-        var details: [OrderDetails] = []
-        for timeInForce in TimeInForce.allCases {
-            details.append(.bid(BidDetails(targets: [PoolTargetID(1)], timeInForce: timeInForce, budget: nil)))
-            details.append(.bid(BidDetails(
-                targets: [PoolTargetID(9), PoolTargetID(2), PoolTargetID(.max)], timeInForce: timeInForce,
-                budget: Satoshis.supply, spent: Satoshis(77))))
-        }
-        details += [.ask(AskDetails(rig: RigID(6), most: nil)), .ask(AskDetails(rig: RigID(7), most: Lots(8)))]
+        let details: [OrderDetails] = [
+            .bid(BidDetails(targets: [PoolTargetID(1)], budget: nil)),
+            .bid(BidDetails(
+                targets: [PoolTargetID(9), PoolTargetID(2), PoolTargetID(.max)], budget: Satoshis.supply,
+                spent: Satoshis(77))),
+            .ask(AskDetails(rig: RigID(6), most: nil)), .ask(AskDetails(rig: RigID(7), most: Lots(8), schedule: schedules[0])),
+            .ask(AskDetails(rig: RigID(8), most: nil, schedule: schedules[1], farm: FarmID(.max))),
+        ]
         var orders: [Order] = []
         for status in statuses {
             for detail in details {
-                for prevention in SelfTradePrevention.allCases {
+                for instruction in instructions {
                     let number = Int64(orders.count) + 1
                     orders.append(Order(
                         id: OrderID(number), account: AccountID(2), clientOrderID: number % 3 == 0 ? "mein № \(number)" : nil,
-                        price: Price(.max), lots: Lots(number % 5), delivering: Lots(number % 2), stamp: .max - number,
-                        selfTrade: prevention, status: status, details: detail, placedAt: time, unsettled: number))
+                        price: Price(.max), limit: instruction.peg.map { _ in Price(number) }, lots: Lots(number % 5),
+                        delivering: Lots(number % 2), shown: instruction.displayed == nil ? .zero : Lots(number % 4),
+                        stamp: .max - number, since: .max - number * 2, instructions: instruction, status: status,
+                        details: detail, placedAt: time, unsettled: number))
                 }
             }
         }
@@ -117,6 +172,62 @@ struct EntityTests {
     }
 
     @Test(arguments: Engine.allCases)
+    func farms(_ engine: Engine) async throws {
+        var offers: [FarmOffer?] = [nil]
+        for instructions in Self.instructions where !instructions.timeInForce.isImmediate {
+            offers.append(FarmOffer(price: Price(.max), instructions: instructions))
+            offers.append(FarmOffer(price: Price(1), most: Lots(2), instructions: instructions, schedule: Self.schedules[1]))
+        }
+        let farms = offers.enumerated().map { number, offer in
+            Farm(id: FarmID(Int64(number) + 1), owner: AccountID(.max), name: "Hof № \(number)", offer: offer)
+        }
+        let state = try await roundTrip(engine) { $0.farms = Self.identified(farms, \.id) }
+        #expect(Set(state.farms) == Set(farms))
+    }
+
+    @Test(arguments: Engine.allCases)
+    func silences(_ engine: Engine) async throws {
+        let silences = [AccountID(1): Self.time, AccountID(.max): Timestamp(microseconds: .max)]
+        let state = try await roundTrip(engine) { changes in
+            changes.silences = silences.mapValues { .live($0) }
+            changes.silences[AccountID(2)] = .gone(Self.time)
+        }
+        #expect(Dictionary(uniqueKeysWithValues: state.silences.map { ($0.0, $0.1) }) == silences)
+    }
+
+    /// A withdrawn offer, a fixed price after a pegged one, an order without its expiry: nothing of the old image stays.
+    @Test(arguments: Engine.allCases)
+    func aLaterImageReplacesAllOfTheEarlier(_ engine: Engine) async throws {
+        try await engine.withStorage { storage in
+            try await storage.withTables { database in
+                let store = TableStore(database)
+                let offer = FarmOffer(
+                    price: Price(5), most: Lots(2), instructions: try #require(Self.instructions.last),
+                    schedule: Self.schedules[0])
+                var farm = Farm(id: FarmID(1), owner: AccountID(1), name: "f", offer: offer)
+                var order = try #require(Self.orders.last)
+                for last in Int64(1)...2 {
+                    var changes = StateChanges.none
+                    changes.farms = [farm.id: .live(farm)]
+                    changes.orders = [order.id: .live(order)]
+                    changes.silences = [AccountID(1): last == 1 ? .live(Self.time) : .gone(Self.time)]
+                    try await store.project(Projection(
+                        previous: last - 1, last: last, at: Self.time, rulesVersion: 2, stateHash: 0, changes: changes,
+                        appended: Appended()))
+                    let state = try await store.load().state
+                    #expect(state.farms == [farm])
+                    #expect(state.orders == [order])
+                    #expect(state.silences.count == (last == 1 ? 1 : 0))
+                    farm.offer = nil
+                    (order.instructions, order.limit, order.shown) = (Instructions(), order.price, .zero)
+                    order.details = .ask(AskDetails(rig: RigID(8), most: nil))
+                    order.status = .active
+                }
+            }
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
     func everyShapeOfADelivery(_ engine: Engine) async throws {
         var phases: [DeliveryPhase] = [.running]
         phases += EndCause.allCases.map { .ended(at: Self.time + .seconds(1), cause: $0) }
@@ -127,7 +238,8 @@ struct EntityTests {
                 terms: Terms(
                     price: Price(8), priceUnit: Hashrate(hashesPerSecond: 9), sellerFee: PartsPerMillion(1_000_000),
                     buyerFee: PartsPerMillion(0)),
-                openedAt: Self.time, expiresAt: Self.time + .seconds(3600), maxDifficulty: ShareDifficulty(units: 1 << 50),
+                tariff: Int64(number) + 1, openedAt: Self.time, expiresAt: Self.time + .seconds(3600),
+                isShortened: number % 2 == 1, maxDifficulty: ShareDifficulty(units: 1 << 50),
                 allowance: Work(units: 12), hold: Satoshis(14), held: Satoshis(number == 0 ? 0 : 13),
                 settledWork: Work(units: .max), charged: Satoshis(15), phase: phase)
         }
@@ -155,8 +267,12 @@ struct EntityTests {
         let billings = [
             BillingKey(bid: OrderID(1), ask: OrderID(2), rig: RigID(3)): Billing(
                 totals: BillingTotals(
-                    weightedWork: .max, charge: Satoshis(4), sellerFee: Satoshis(5), buyerFee: Satoshis(6)),
+                    weightedWork: .max, charge: Satoshis(6), sellerFee: Satoshis(5), buyerFee: Satoshis(4)),
                 sellerFee: PartsPerMillion(7), buyerFee: PartsPerMillion(8), unsettled: 9),
+            BillingKey(bid: OrderID(1), ask: OrderID(2), rig: RigID(3), tariff: .max): Billing(
+                totals: BillingTotals(
+                    weightedWork: 1, charge: Satoshis(2), sellerFee: Satoshis(1), buyerFee: Satoshis(2)),
+                sellerFee: PartsPerMillion(500_000), buyerFee: PartsPerMillion(1_000_000), unsettled: 1),
             BillingKey(bid: OrderID(1), ask: OrderID(2), rig: RigID(4)): Billing(
                 totals: BillingTotals(), sellerFee: PartsPerMillion(0), buyerFee: PartsPerMillion(0), unsettled: 0),
         ]
@@ -174,6 +290,7 @@ struct EntityTests {
     func answers(_ engine: Engine) async throws {
         var outcomes: [Outcome] = [
             .done, .poolTarget(PoolTargetID(1)), .rig(RigID(2), user: "a1.rig"), .order(OrderID(.max)), .entry(3),
+            .farm(FarmID(4)), .cancelled(5),
         ]
         outcomes += Rejection.allCases.map { .rejected($0) }
         var answers: [AnswerKey: RecordedAnswer] = [:]

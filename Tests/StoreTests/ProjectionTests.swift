@@ -48,6 +48,7 @@ struct ProjectionTests {
         let stored = try await store.load()
         #expect(stored.last == follower.last)
         #expect(stored.at == history.now)
+        #expect(stored.rulesVersion == JournalBody.rulesVersion)
         #expect(stored.stateHash == history.state.hash)
         let restored = try MarketState(restoring: stored.state)
         #expect(restored.hash == history.state.hash)
@@ -105,8 +106,8 @@ struct ProjectionTests {
                 broken.balances = [.available(AccountID(1)): .live(Satoshis(-1))]
                 await #expect(throws: DatabaseError.self) {
                     try await store.project(Projection(
-                        previous: follower.last, last: follower.last + 1, at: history.now, stateHash: 1, changes: broken,
-                        appended: Appended()))
+                        previous: follower.last, last: follower.last + 1, at: history.now,
+                        rulesVersion: JournalBody.rulesVersion, stateHash: 1, changes: broken, appended: Appended()))
                 }
                 #expect(try storage.dump() == before)
             }

@@ -89,7 +89,8 @@ struct ReportStoreTests {
                     changes.targets[target.id] = .live(target)
                 }
                 try await TableStore(database).project(Projection(
-                    previous: 0, last: 1, at: History.start, stateHash: 0, changes: changes, appended: Appended()))
+                    previous: 0, last: 1, at: History.start, rulesVersion: JournalBody.rulesVersion, stateHash: 0, changes: changes,
+                    appended: Appended()))
                 var records = Records()
                 let first = (0..<4).map { _ in records.share(job: 1, isForwarded: true) }
                 let second = records.share(job: 2, verdict: .stale, isForwarded: true)
