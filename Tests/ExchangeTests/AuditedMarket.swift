@@ -17,6 +17,7 @@ struct AuditedMarket {
         _ envelope: CommandEnvelope, at now: Timestamp, _ location: SourceLocation = #_sourceLocation
     ) -> (outcome: Outcome, events: [Event]) {
         #expect(BinaryForm.decoded(envelope) == envelope, sourceLocation: location)
+        exchange.settleHashes()
         let before = exchange.state.hash
         let result = exchange.apply(envelope, at: now)
         for event in result.events {
