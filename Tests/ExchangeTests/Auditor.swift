@@ -27,7 +27,10 @@ struct Auditor {
 
     init() { state.trackChanges() }
 
-    mutating func takeChanges() -> StateChanges { state.takeChanges() }
+    mutating func takeChanges() -> StateChanges {
+        state.settleHashes()
+        return state.takeChanges()
+    }
 
     private mutating func check(_ isFine: Bool, _ complaint: @autoclosure () -> String) {
         if !isFine { complaints.append(complaint()) }

@@ -22,6 +22,7 @@ import Units
             shadow.settleHashes()
             try #require(again.outcome == outcome, "seed \(seed), step \(step), \(envelope.command)")
             try #require(again.events == events, "seed \(seed), step \(step), \(envelope.command)")
+            shadow.settleHashes()
             try #require(shadow.state.hash == market.state.hash, "seed \(seed), step \(step)")
             try #require(market.auditor.complaints.isEmpty, "seed \(seed), step \(step)")
             for event in events { seen.insert(Self.name(event)) }
