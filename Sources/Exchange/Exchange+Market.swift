@@ -71,13 +71,14 @@ extension Exchange {
         let rigs = state.rigs(of: id)
         let unsold = rigs.filter { $0.ask == nil }
         guard state.orderCount(of: owner) + unsold.count <= Int(rules.mostOrders) else { throw .tooManyOrders }
-        guard farm.offer != offer else { return .farm(id) }
-        emit(.farmOffered(id, offer))
-        var returned = Returned()
-        for ask in rigs.compactMap({ $0.ask.flatMap { state.orders[$0] } }) where ask.ask?.farm == id {
-            adopt(offer, ask, rules, &returned)
+        if farm.offer != offer {
+            emit(.farmOffered(id, offer))
+            var returned = Returned()
+            for ask in rigs.compactMap({ $0.ask.flatMap { state.orders[$0] } }) where ask.ask?.farm == id {
+                adopt(offer, ask, rules, &returned)
+            }
+            match(returned)
         }
-        match(returned)
         try place(offer, of: id, owner, on: unsold.map(\.id), rules)
         return .farm(id)
     }
@@ -101,6 +102,7 @@ extension Exchange {
         _ offer: FarmOffer, of farm: FarmID, _ owner: AccountID, on rigs: [RigID], _ rules: MarketRules
     ) throws(Rejection) {
         guard state.status.phase == .open else { return }
+        if let expiry = offer.instructions.expiresAt, expiry < time + rules.shortestTerm { return }
         for id in rigs {
             guard let rig = state.rigs[id], rig.ask == nil, state.orderCount(of: owner) < Int(rules.mostOrders) else {
                 continue
@@ -111,7 +113,7 @@ extension Exchange {
         }
     }
 
-    /// Changes one rig's ask to the farm's new offer.
+    /// Changes one rig's ask to the farm's new offer; one that is post-only and would match stays as it is.
     private mutating func adopt(_ offer: FarmOffer, _ old: Order, _ rules: MarketRules, _ returned: inout Returned) {
         guard let details = old.ask, let rig = state.rigs[details.rig] else { return }
         var new = order(for: PlaceAsk(offer, old.account, rig.id), on: rig, farm: details.farm, rules)
@@ -120,6 +122,8 @@ extension Exchange {
         (new.status, new.stamp, new.shown) = (old.status, old.stamp, old.shown)
         if old.losesPriority(becoming: new) { new.stamp = nextStamp() }
         new.settleShown(after: old)
+        guard new != old else { return }
+        if new.instructions.isPostOnly, new.stamp != old.stamp, wouldMatch(new) { return }
         emit(.orderAmended(new))
         settleSchedule(of: new.id, &returned)
         if let order = state.orders[new.id], order.open > .zero { returned.add(order) }
