@@ -251,7 +251,8 @@ extension Exchange {
         }
         guard payable(least, rules.shortestTerm) != nil else { return nil }
         let shortest = Int64(Rounding.up(Int128(rules.shortestTerm.microseconds), by: 1_000_000))
-        let seconds = Exchange.last(from: shortest, below: max(shortest + 1, longest.microseconds / 1_000_000)) {
+        let end = Int64(Rounding.up(Int128(longest.microseconds), by: 1_000_000))
+        let seconds = Exchange.last(from: shortest, below: max(shortest + 1, end)) {
             payable(least, .seconds($0)) != nil
         }
         return payable(least, .seconds(seconds)).map { (least, .seconds(seconds), $0) }
