@@ -7,8 +7,9 @@ extension Exchange {
         guard phase != state.status.phase else { return .done }
         emit(.phaseChanged(phase))
         guard phase == .open else { return .done }
-        // Everything that changed meanwhile meets now.
+        // Everything that changed meanwhile meets now, at the prices of now.
         var returned = Returned()
+        if let rules = state.rules { reprice(rules, &returned) }
         for order in state.orders.values where order.open > .zero { returned.add(order) }
         match(returned)
         return .done
@@ -24,8 +25,25 @@ extension Exchange {
     }
 
     /// Planned rules whose time has come are in force before anything else of that time.
-    mutating func adoptDueRules() {
+    ///
+    /// - Returns: whether there were any
+    mutating func adoptDueRules() -> Bool {
+        guard let first = state.status.scheduled.first, first.effectiveAt <= time else { return false }
         while let due = state.status.scheduled.first, due.effectiveAt <= time { emit(.rulesChanged(due)) }
+        return true
+    }
+
+    /// Under new rules orders may suit each other, and bids may be paid for, that did not and were not before.
+    mutating func reviewOrders() {
+        var returned = Returned()
+        for order in state.orders.values.filter(\.isAlive).sorted(by: { $0.stamp < $1.stamp }) {
+            switch order.side {
+            case .bid: reviewFunds(of: order)
+            case .ask: refreshOffer(of: order.id)
+            }
+            if let order = state.orders[order.id], order.open > .zero { returned.add(order) }
+        }
+        match(returned)
     }
 
     mutating func publish(_ index: IndexPrice, _ rules: MarketRules) throws(Rejection) -> Outcome {

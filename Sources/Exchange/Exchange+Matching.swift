@@ -350,10 +350,14 @@ extension Exchange {
     /// over a rig for want of it meet the asks again.
     mutating func resumeFunded(_ account: AccountID, _ returned: inout Returned) {
         for bid in state.bids(of: account) {
-            if bid.status == .suspended(.insufficientFunds) { revive(bid.id) }
-            closeIfSpent(bid.id)
+            reviewFunds(of: bid)
             if let bid = state.orders[bid.id], bid.open > .zero { returned.add(bid) }
         }
+    }
+
+    mutating func reviewFunds(of bid: Order) {
+        if bid.status == .suspended(.insufficientFunds) { revive(bid.id) }
+        closeIfSpent(bid.id)
     }
 
     /// Puts a suspended bid back into the book if nothing keeps it out any more.

@@ -57,8 +57,8 @@ extension MarketState {
 
 /// Re-pricing, once a second.
 extension Exchange {
-    /// Brings all pegged orders to their references of this moment, by order number; those then match anew.
-    mutating func reprice(_ rules: MarketRules) {
+    /// Brings all pegged orders to their references of this moment, by order number; those are to match anew.
+    mutating func reprice(_ rules: MarketRules, _ returned: inout Returned) {
         let references = state.references
         var repricings: [Repricing] = []
         var stranded: [OrderID] = []
@@ -70,18 +70,21 @@ extension Exchange {
                 let stamp = state.counters.stamp + Int64(repricings.count)
                 repricings.append(Repricing(order: id, price: price, stamp: stamp))
             }
-            if price == nil, order.status == .active { stranded.append(id) }
-            if price != nil, order.status == .suspended(.noReference) { found.append(id) }
+            switch order.status {
+            case .active: if price == nil { stranded.append(id) }
+            case .suspended(.noReference): if price != nil { found.append(id) }
+            // At another price it may be paid for.
+            case .suspended(.insufficientFunds): if price != nil, price != order.price { found.append(id) }
+            case .suspended, .closed: break
+            }
         }
         if !repricings.isEmpty { emit(.ordersRepriced(repricings)) }
         for id in stranded { emit(.orderSuspended(id, .noReference)) }
-        var returned = Returned()
         for id in found {
             if state.orders[id]?.side == .ask { refreshOffer(of: id) } else { revive(id) }
         }
         for id in repricings.map(\.order) + found {
             if let order = state.orders[id], order.open > .zero { returned.add(order) }
         }
-        match(returned)
     }
 }

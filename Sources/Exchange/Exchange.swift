@@ -17,7 +17,9 @@ public struct Exchange: Sendable {
         self.time = time
         // A state that only followed another exchange's events has lost sight of what is looked at again and again.
         for id in state.scheduledAsks { watchSchedule(of: id) }
-        for account in state.silences.keys { self.state.timers.schedule(.silence(account), at: Timestamp(microseconds: 0)) }
+        for account in state.silences.keys {
+            if let deadline = state.silences[account] { self.state.timers.schedule(.silence(account), at: deadline) }
+        }
     }
 
     /// When something becomes due by itself, if nothing else happens before: then send ``Command/advance``.
@@ -35,10 +37,13 @@ public struct Exchange: Sendable {
         let last = time
         time = max(now, time)
         events.removeAll(keepingCapacity: true)
-        adoptDueRules()
+        let hasNewRules = adoptDueRules()
         fireTimers(since: last)
+        if hasNewRules { reviewOrders() }
         if time.seconds > last.seconds, state.status.phase == .open, !state.pegged.isEmpty, let rules = state.rules {
-            reprice(rules)
+            var returned = Returned()
+            reprice(rules, &returned)
+            match(returned)
         }
         let outcome = answer(envelope)
         return (outcome, events)
@@ -145,7 +150,9 @@ public struct Exchange: Sendable {
             else { return }
             for delivery in state.deliveries(on: id) { end(delivery, .rigAway, at: timer.at, &returned) }
         case .hold(let id):
-            guard let delivery = state.deliveries[id], !delivery.isRunning else { return }
+            guard let delivery = state.deliveries[id], case .ended(let end, _) = delivery.phase, let rules = state.rules,
+                end + rules.holdLimit <= timer.at
+            else { return }
             release(delivery)
             resumeFunded(delivery.buyer, &returned)
         case .rules: break
