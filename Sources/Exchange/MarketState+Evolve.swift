@@ -162,6 +162,7 @@ extension MarketState {
         counters.stamp = max(counters.stamp, order.stamp + 1)
         orders.set(order.id, order)
         syncBook(order)
+        if order.instructions.peg != nil { pegged.insert(order.id) } else { pegged.remove(order.id) }
         scheduleTimers(of: order)
     }
 
