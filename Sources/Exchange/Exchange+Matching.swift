@@ -64,6 +64,16 @@ extension Exchange {
             match(bid.id, onePart: waiting.first?.price == bid.price)
             if let left = state.book[bid.id], left.stamp != bid.stamp { Exchange.insert(left, &waiting) }
         }
+        matchRemainders()
+    }
+
+    /// A remainder below the minimum fill may fill whole: those that have become one meet the other side again, earliest first.
+    mutating func matchRemainders() {
+        while let first = remainders.compactMap({ state.book[$0] }).min(by: { $0.stamp < $1.stamp }) {
+            remainders.remove(first.id)
+            match(first.id)
+        }
+        remainders.removeAll()
     }
 
     private static func insert(_ entry: OrderBook.Entry, _ queue: inout Deque<OrderBook.Entry>) {
@@ -228,6 +238,11 @@ extension Exchange {
             hashrate: offer.hashrate, terms: offer.terms, tariff: state.counters.tariff, openedAt: time,
             expiresAt: time + term, isShortened: term < longest, maxDifficulty: offer.difficulty, allowance: offer.allowance,
             hold: hold, held: hold)))
+        for id in [bid.id, ask.id] {
+            if let left = state.book[id], left.lots < left.minimumFill, left.lots + offer.lots >= left.minimumFill {
+                remainders.insert(id)
+            }
+        }
         return offer.lots < most ? .exhausted : .changed
     }
 

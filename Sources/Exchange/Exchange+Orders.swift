@@ -65,6 +65,7 @@ extension Exchange {
         watchSchedule(of: order.id)
         match(order.id)
         closeRemainder(of: order.id)
+        matchRemainders()
         return order.id
     }
 

@@ -11,6 +11,8 @@ public struct Exchange: Sendable {
     /// Time of the last command; never runs backwards.
     public private(set) var time: Timestamp
     var events: [Event] = []
+    /// Orders whose open lots have become fewer than their minimum fill, and so may trade with orders that were too small.
+    var remainders: Set<OrderID> = []
 
     public init(_ state: MarketState = MarketState(), time: Timestamp = Timestamp(microseconds: 0)) {
         self.state = state
