@@ -152,6 +152,24 @@ extension Scenario {
         #expect(s.news() == ["o4 placed"])
     }
 
+    @Test func anOfferCanComeToFollowTheMarket() {
+        var s = Scenario.farming()
+        s.index(100, at: 1)
+        s.offer(1, 90, most: 1, at: 1)
+        s.offer(1, 90, .peg(.index, 5), most: 1, at: 2)
+        s.index(110, at: 3)
+        s.advance(to: 4)
+        s.offer(1, 90, most: 1, at: 5)
+        s.index(120, at: 6)
+        s.advance(to: 7)
+        #expect(s.news() == [
+            "index 100", "farm 1 offers at 90", "o1 placed", "o2 placed",
+            "farm 1 offers at 90", "o1 amended: 1 at 105, behind the others", "o2 amended: 1 at 105, behind the others",
+            "index 110", "repriced: o1 to 115, o2 to 115",
+            "farm 1 offers at 90", "o1 amended: 1 at 90, behind the others", "o2 amended: 1 at 90, behind the others", "index 120",
+        ])
+    }
+
     @Test func anOfferEndsAtItsDate() {
         var s = Scenario.farming()
         s.offer(1, 90, .until(50), at: 1)
