@@ -6,6 +6,8 @@ extension Exchange {
     mutating func setPhase(_ phase: MarketPhase) -> Outcome {
         guard phase != state.status.phase else { return .done }
         emit(.phaseChanged(phase))
+        // Everything that changed meanwhile meets now, at the prices of now.
+        if phase == .open, !state.pegged.isEmpty, let rules = state.rules { reprice(rules) }
         matchAll()
         return .done
     }

@@ -102,8 +102,9 @@ extension MarketState {
         rules = planned.rules
         if old?.sellerFee != planned.rules.sellerFee || old?.buyerFee != planned.rules.buyerFee { counters.tariff += 1 }
         if old?.holdLimit != planned.rules.holdLimit || old?.awayLimit != planned.rules.awayLimit {
-            for delivery in deliveries.values { scheduleTimer(of: delivery) }
-            for rig in rigs.values { scheduleTimer(of: rig) }
+            let from = planned.effectiveAt
+            for delivery in deliveries.values where !delivery.isRunning { scheduleTimer(of: delivery, notBefore: from) }
+            for rig in rigs.values { scheduleTimer(of: rig, notBefore: from) }
         }
         // What may be sold of a rig can be another part now.
         guard old?.smallestSlice != planned.rules.smallestSlice else { return }
@@ -320,17 +321,17 @@ extension MarketState {
         }
     }
 
-    mutating func scheduleTimer(of delivery: Delivery) {
+    mutating func scheduleTimer(of delivery: Delivery, notBefore earliest: Timestamp = Timestamp(microseconds: 0)) {
         switch delivery.phase {
         case .running: timers.schedule(.term(delivery.id), at: delivery.expiresAt)
         case .ended(let at, _):
-            if let rules { timers.schedule(.hold(delivery.id), at: at + rules.holdLimit) }
+            if let rules { timers.schedule(.hold(delivery.id), at: max(at + rules.holdLimit, earliest)) }
         }
     }
 
-    mutating func scheduleTimer(of rig: Rig) {
+    mutating func scheduleTimer(of rig: Rig, notBefore earliest: Timestamp = Timestamp(microseconds: 0)) {
         guard case .offline(let since) = rig.presence, !(deliveriesByRig[rig.id] ?? []).isEmpty, let rules else { return }
-        timers.schedule(.away(rig.id), at: since + rules.awayLimit)
+        timers.schedule(.away(rig.id), at: max(since + rules.awayLimit, earliest))
     }
 
     // MARK: - Answers

@@ -305,6 +305,22 @@ import Units
         ])
     }
 
+    /// o2's rig is smaller than o1's minimum, until o3's leaves two lots.
+    @Test func aRemainderMeetsWhatWasTooSmallForTheWhole() {
+        var s = Scenario()
+        s.bid(1, 100, 5, .atLeast(3), at: 1)
+        s.sell(3, lots: 2, 90, at: 2)
+        _ = s.news()
+        s.sell(4, lots: 3, 95, at: 3)
+        #expect(s.news() == ["o3 placed", "d1: o1 buys 3 of o3 at 100, 3 to 63 s", "d2: o1 buys 2 of o2 at 100, 3 to 63 s"])
+        s.cancel(2, at: 4)
+        s.cancel(3, at: 4)
+        s.sell(3, lots: 2, 90, at: 5)
+        #expect(s.running == [])
+        s.ask(4, rig: 2, 95, .ioc, at: 6)
+        #expect(s.running == ["o1 < 3 of o5", "o1 < 2 of o4"])
+    }
+
     @Test func itIsPerFill() {
         var s = Scenario(rules: Scenario.parts)
         for _ in 1...3 { s.sell(3, lots: 2, 90, at: 1) }

@@ -19,7 +19,6 @@ import Units
             let envelope = commands.next(market.state)
             let (outcome, events) = market.apply(envelope, at: commands.now)
             let again = shadow.apply(envelope, at: commands.now)
-            shadow.settleHashes()
             try #require(again.outcome == outcome, "seed \(seed), step \(step), \(envelope.command)")
             try #require(again.events == events, "seed \(seed), step \(step), \(envelope.command)")
             shadow.settleHashes()

@@ -158,7 +158,9 @@ import Units
     func everyRefusalCanBeReached(_ rejection: Rejection) {
         var s = Scenario()
         #expect(Self.play(rejection)(&s) == .rejected(rejection))
+        #expect(s.lastEvents == [], "a refusal changed something")
         #expect(!rejection.explanation.isEmpty)
+        #expect(rejection.code == "\(rejection)")
     }
 
     @Test func refusedOrdersLeaveNoTrace() {

@@ -35,6 +35,8 @@ struct Scenario {
 
     var market = AuditedMarket()
     private(set) var log: [String] = []
+    /// What the last command led to.
+    private(set) var lastEvents: [Event] = []
     private var wires = 0
     private var sessions: [Int64: Int64] = [:]
 
@@ -45,7 +47,7 @@ struct Scenario {
             verify(account, at: 0)
             if funds > 0 { deposit(account, funds, at: 0) }
         }
-        log = []
+        (log, lastEvents) = ([], [])
     }
 
     var state: MarketState { market.state }
@@ -65,6 +67,7 @@ struct Scenario {
         let before = state
         let (outcome, events) = market.apply(envelope, at: Self.start + .seconds(seconds), location)
         log += events.compactMap { Self.line($0, before) }
+        lastEvents = events
         return outcome
     }
 
