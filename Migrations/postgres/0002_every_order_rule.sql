@@ -81,7 +81,7 @@ ALTER TABLE orders
     ADD CHECK (side = 0 OR budget IS NULL),
     ADD CHECK (side = 1 OR (most IS NULL AND schedule IS NULL AND farm IS NULL)),
     ADD CHECK ((status = 0) = (reason IS NULL)),
-    ADD CHECK (status <> 1 OR reason BETWEEN 1 AND 6),
+    ADD CHECK (status <> 1 OR reason BETWEEN 1 AND 7),
     ADD CHECK (status <> 2 OR reason BETWEEN 1 AND 7),
     ADD CHECK ((time_in_force = 3) = (expires_at IS NOT NULL)),
     ADD CHECK ((peg_reference IS NULL) = (peg_offset IS NULL)),

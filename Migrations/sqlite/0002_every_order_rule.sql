@@ -83,7 +83,7 @@ CREATE TABLE new_orders (
     CHECK (side = 0 OR budget IS NULL),
     CHECK (side = 1 OR (most IS NULL AND schedule IS NULL AND farm IS NULL)),
     CHECK ((status = 0) = (reason IS NULL)),
-    CHECK (status <> 1 OR reason BETWEEN 1 AND 6),
+    CHECK (status <> 1 OR reason BETWEEN 1 AND 7),
     CHECK (status <> 2 OR reason BETWEEN 1 AND 7),
     CHECK ((time_in_force = 3) = (expires_at IS NOT NULL)),
     CHECK ((peg_reference IS NULL) = (peg_offset IS NULL)),

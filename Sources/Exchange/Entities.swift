@@ -119,6 +119,8 @@ public enum SuspensionReason: UInt8, Sendable, CaseIterable {
     case outsideSchedule = 5
     /// The price that a pegged order follows is not there: nobody bids or asks at a fixed price, or there is no index.
     case noReference = 6
+    /// All that the ask's rig hashes is still sold under an earlier ask that is closed.
+    case rigBusy = 7
 }
 
 /// Why an order ended.
@@ -253,7 +255,8 @@ public struct Order: Hashable, Sendable {
     public init(
         id: OrderID, account: AccountID, clientOrderID: String? = nil, price: Price, limit: Price? = nil, lots: Lots,
         delivering: Lots = .zero, shown: Lots = .zero, stamp: Int64, since: Int64? = nil,
-        instructions: Instructions = Instructions(), status: OrderStatus = .active, details: OrderDetails, placedAt: Timestamp, unsettled: Int64 = 0
+        instructions: Instructions = Instructions(), status: OrderStatus = .active, details: OrderDetails,
+        placedAt: Timestamp, unsettled: Int64 = 0
     ) {
         self.id = id
         self.account = account
@@ -366,8 +369,8 @@ public struct Delivery: Hashable, Sendable {
     public init(
         id: DeliveryID, bid: OrderID, ask: OrderID, rig: RigID, buyer: AccountID, seller: AccountID, lots: Lots,
         hashrate: Hashrate, terms: Terms, tariff: Int64 = 1, openedAt: Timestamp, expiresAt: Timestamp, isShortened: Bool = false,
-        maxDifficulty: ShareDifficulty, allowance: Work, hold: Satoshis, held: Satoshis, settledWork: Work = .zero, charged: Satoshis = .zero,
-        phase: DeliveryPhase = .running
+        maxDifficulty: ShareDifficulty, allowance: Work, hold: Satoshis, held: Satoshis, settledWork: Work = .zero,
+        charged: Satoshis = .zero, phase: DeliveryPhase = .running
     ) {
         self.id = id
         self.bid = bid

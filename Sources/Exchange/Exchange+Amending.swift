@@ -84,7 +84,7 @@ extension Exchange {
         if let schedule = ask.schedule, !schedule.isValid { throw .scheduleInvalid }
         new.details = .ask(ask)
         guard let rig = state.rigs[ask.rig], ask.most != old.most else { return }
-        new.lots = max(new.delivering, offer(of: ask, rig, rules))
+        new.lots = max(new.delivering, offer(of: ask, by: new.id, rig, rules))
     }
 
     private func amendInstructions(

@@ -7,6 +7,11 @@ extension Exchange {
     mutating func end(_ delivery: Delivery, _ cause: EndCause, at: Timestamp, _ returned: inout Returned) {
         emit(.deliveryEnded(delivery.id, at: min(max(at, delivery.openedAt), delivery.expiresAt), cause))
         refreshOffer(of: delivery.ask)
+        if let later = state.rigs[delivery.rig]?.ask, later != delivery.ask {
+            // What an earlier ask of the rig had sold can be sold again.
+            refreshOffer(of: later)
+            if let order = state.orders[later], order.open > .zero { returned.add(order) }
+        }
         let atFault: OrderID? =
             switch cause {
             case .underDelivery, .rigAway, .askPaused: delivery.ask
@@ -37,7 +42,7 @@ extension Exchange {
         guard let ask = state.orders[id], ask.isAlive, let details = ask.ask, let rig = state.rigs[details.rig],
             let rules = state.rules
         else { return }
-        let offer = max(ask.delivering, offer(of: details, rig, rules))
+        let offer = max(ask.delivering, offer(of: details, by: id, rig, rules))
         if offer != ask.lots { emit(.askOffered(id, offer)) }
         guard let ask = state.orders[id] else { return }
         let isPriced = state.peggedPrice(of: ask, state.references, rules) != nil

@@ -48,8 +48,8 @@ extension Exchange {
         let details = AskDetails(rig: rig.id, most: ask.most, schedule: ask.schedule, farm: farm)
         var order = Order(
             id: OrderID(state.counters.order), account: ask.account, clientOrderID: ask.clientOrderID,
-            price: ask.price, lots: offer(of: details, rig, rules), stamp: nextStamp(), instructions: ask.instructions,
-            details: .ask(details), placedAt: time)
+            price: ask.price, lots: offer(of: details, by: OrderID(state.counters.order), rig, rules), stamp: nextStamp(),
+            instructions: ask.instructions, details: .ask(details), placedAt: time)
         let isPriced = state.follow(&order, state.references, rules)
         if let reason = suspension(of: order, rig, isPriced: isPriced) { order.status = OrderStatus.suspended(reason) }
         return order
@@ -206,15 +206,16 @@ extension Exchange {
 
     // MARK: - What an ask offers
 
-    func offer(of ask: AskDetails, _ rig: Rig, _ rules: MarketRules) -> Lots {
-        let measured = rules.lots(in: rig.measured)
-        return ask.most.map { min($0, measured) } ?? measured
+    /// What is left of a rig's measured hashrate beside what its earlier asks have sold, at most as many lots as asked.
+    func offer(of ask: AskDetails, by id: OrderID, _ rig: Rig, _ rules: MarketRules) -> Lots {
+        let free = rules.lots(in: rig.measured) - state.lots(soldOf: rig.id, besides: id)
+        return max(.zero, ask.most.map { min($0, free) } ?? free)
     }
 
     /// Why an ask cannot be in the book now.
     func suspension(of ask: Order, _ rig: Rig, isPriced: Bool) -> SuspensionReason? {
         if !rig.isOnline { return .rigOffline }
-        if ask.lots == .zero { return .rigUnmeasured }
+        if ask.lots == .zero { return state.lots(soldOf: rig.id, besides: ask.id) > .zero ? .rigBusy : .rigUnmeasured }
         if let schedule = ask.ask?.schedule, !schedule.isOpen(at: time) { return .outsideSchedule }
         return isPriced ? nil : .noReference
     }

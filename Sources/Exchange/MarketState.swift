@@ -80,6 +80,13 @@ public struct MarketState: Sendable {
         (deliveriesByRig[rig] ?? []).sorted().compactMap { deliveries[$0] }
     }
 
+    /// Lots that a rig delivers under other asks than one.
+    func lots(soldOf rig: RigID, besides ask: OrderID) -> Lots {
+        (deliveriesByRig[rig] ?? []).reduce(.zero) { sum, id in
+            deliveries.with(id) { $0.ask == ask ? sum : sum + $0.lots } ?? sum
+        }
+    }
+
     /// An account's orders that are alive, by number.
     public func orders(of account: AccountID) -> [Order] {
         (ordersByAccount[account] ?? []).sorted().compactMap { orders[$0] }

@@ -69,6 +69,7 @@ extension SuspensionReason: Coded {
         case .poolsUnusable: "poolsUnusable"
         case .outsideSchedule: "outsideSchedule"
         case .noReference: "noReference"
+        case .rigBusy: "rigBusy"
         }
     }
 }

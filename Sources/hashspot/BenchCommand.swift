@@ -7,7 +7,7 @@ struct BenchCommand: ParsableCommand {
         commandName: "bench",
         abstract: "Measure parts of the market on this machine.",
         discussion: "docs/benchmarks.md says what is measured and how to read it.",
-        subcommands: [BookBenchCommand.self])
+        subcommands: [BookBenchCommand.self, ExchangeBenchCommand.self])
 }
 
 /// How a benchmark is run and shown.
@@ -79,5 +79,41 @@ struct BookBenchCommand: ParsableCommand {
         let reports = BookBenchmark(workload, runs: options.runs, referenceOperations: referenceOperations).run()
         try options.show(reports)
         guard BookBenchmark.agree(reports) else { throw ExitCode(1) }
+    }
+}
+
+struct ExchangeBenchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "exchange",
+        abstract: "The market's state machine in memory, on one thread.",
+        discussion: """
+            Plays a busy market of 1,000 accounts: orders that rest, bids that take rigs at once, cancellations, amendments \
+            and settlements, with all holds, deliveries, ledger entries and events, but without journal and tables. `check` \
+            names the state that every run must come to.
+
+            Exit status 1 if two runs came to different states.
+            """)
+
+    @Option(help: "What the commands' random numbers start from.")
+    var seed: UInt64 = 20_260_729
+
+    @Option(help: "Commands, 1,000 to 10 million.")
+    var commands = 500_000
+
+    @Option(help: "Orders that rest in the book, 1,000 to 1 million.")
+    var resting = 100_000
+
+    @OptionGroup var options: BenchOptions
+
+    func validate() throws {
+        guard (1000...10_000_000).contains(commands) else { throw ValidationError("--commands is not from 1000 to 10000000") }
+        guard (1000...1_000_000).contains(resting) else { throw ValidationError("--resting is not from 1000 to 1000000") }
+    }
+
+    func run() throws {
+        let benchmark = ExchangeBenchmark(seed: seed, commands: commands, resting: resting, runs: options.runs)
+        let reports = benchmark.run()
+        try options.show(reports)
+        guard ExchangeBenchmark.agree(reports) else { throw ExitCode(1) }
     }
 }

@@ -151,6 +151,10 @@ struct Auditor {
         let lots = delivery.lots.rawValue, funds = Int128(Auditor.funds(before, bid)), price = delivery.terms.price
         check((fewest...max(fewest, most)).contains(lots), "\(name) has \(lots) lots, not \(fewest) to \(most)")
         check(lots <= min(Auditor.open(bid), Auditor.open(ask)), "\(name) overfills an order")
+        if let rig = before.rigs[delivery.rig] {
+            let sold = before.deliveries.values.filter { $0.rig == rig.id && $0.isRunning }.reduce(lots) { $0 + $1.lots.rawValue }
+            check(sold <= rules.lots(in: rig.measured).rawValue, "\(name) sells \(rig.id) over: \(sold)")
+        }
         let term = delivery.expiresAt.microseconds - time.microseconds
         guard let longest = Auditor.longest(bid, ask, rules, time) else { return check(false, "\(name) ends too soon") }
         check((rules.shortestTerm.microseconds...longest).contains(term), "\(name) has term \(term)")
