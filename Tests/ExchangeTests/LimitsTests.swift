@@ -49,8 +49,10 @@ import Units
             .offerFarm(FarmID(1), owner: three, FarmOffer(price: Price(n))),
             .offerFarm(FarmID(1), owner: three, FarmOffer(price: price, most: Lots(n))),
             .offerFarm(FarmID(1), owner: three, FarmOffer(price: price, schedule: schedule)),
-            .deposit(account: one, amount: Satoshis(n), reference: "n"), .deposit(account: AccountID(n), amount: Satoshis(1), reference: "n"),
-            .rigMeasured(RigID(1), session: 1, Hashrate(hashesPerSecond: n)), .rigMeasured(RigID(3), session: n, Hashrate(hashesPerSecond: n)),
+            .deposit(account: one, amount: Satoshis(n), reference: "n"),
+            .deposit(account: AccountID(n), amount: Satoshis(1), reference: "n"),
+            .rigMeasured(RigID(1), session: 1, Hashrate(hashesPerSecond: n)),
+            .rigMeasured(RigID(3), session: n, Hashrate(hashesPerSecond: n)),
             .rigOnline(RigID(1), edge: EdgeID(n), session: n, versionMask: .max), .rigOffline(RigID(n), session: n),
             .underDelivered(DeliveryID(1), Hashrate(hashesPerSecond: n)), .underDelivered(DeliveryID(n), Hashrate(hashesPerSecond: 0)),
             .poolsUnusable(DeliveryID(n), reason: ""), .edgeStarted(EdgeID(n)),
@@ -114,7 +116,8 @@ import Units
         ]
         s.index(1_000_000_000_000_000, at: 1)
         for how in kinds {
-            for (price, lots) in [(.max, 1_000_000_000_000), (1, 1_000_000_000_000), (.max, 1), (1_000_000_000, 1_000_000)] as [(Int64, Int64)] {
+            let most: Int64 = 1_000_000_000_000
+            for (price, lots) in [(.max, most), (1, most), (.max, 1), (1_000_000_000, 1_000_000)] as [(Int64, Int64)] {
                 s.bid(1, price, lots, how, at: 2)
                 s.bid(2, price, lots, how, budget: 2_100_000_000_000_000, at: 2)
             }
