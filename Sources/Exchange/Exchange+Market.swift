@@ -7,7 +7,7 @@ extension Exchange {
         guard phase != state.status.phase else { return .done }
         emit(.phaseChanged(phase))
         // Everything that changed meanwhile meets now, at the prices of now.
-        if phase == .open, !state.pegged.isEmpty, let rules = state.rules { reprice(rules) }
+        if phase == .open, !state.pegged.isEmpty, let rules = state.rules { _ = reprice(rules) }
         matchAll()
         return .done
     }

@@ -57,8 +57,10 @@ extension MarketState {
 
 /// Re-pricing, once a second.
 extension Exchange {
-    /// Brings all pegged orders to their references of this moment, by order number; those then match anew.
-    mutating func reprice(_ rules: MarketRules) {
+    /// Brings all pegged orders to their references of this moment, by order number.
+    ///
+    /// - Returns: those that are to match anew
+    mutating func reprice(_ rules: MarketRules) -> Returned {
         let references = state.references
         var repricings: [Repricing] = []
         var stranded: [OrderID] = []
@@ -86,6 +88,6 @@ extension Exchange {
         for id in repricings.map(\.order) + found {
             if let order = state.orders[id], order.open > .zero { returned.add(order) }
         }
-        match(returned)
+        return returned
     }
 }

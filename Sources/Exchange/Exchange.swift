@@ -42,7 +42,7 @@ public struct Exchange: Sendable {
         adoptDueRules()
         fireTimers()
         if time.seconds > lastSecond, state.status.phase == .open, !state.pegged.isEmpty, let rules = state.rules {
-            reprice(rules)
+            match(reprice(rules))
         }
         let outcome = answer(envelope)
         return (outcome, events)

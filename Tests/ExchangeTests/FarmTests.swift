@@ -149,7 +149,7 @@ extension Scenario {
         s.send(.cancelAll(AccountID(2), nil), at: 5)
         _ = s.news()
         s.offer(1, 80, .postOnly, at: 6)
-        #expect(s.news() == ["o4 placed"])
+        #expect(s.news() == ["o2 amended: 3 at 80, behind the others", "o4 placed"])
     }
 
     @Test func anOfferCanComeToFollowTheMarket() {
@@ -178,6 +178,7 @@ extension Scenario {
         s.join(3, 1, at: 60)
         #expect(s.news() == [
             "farm 1 offers at 90", "o1 placed", "o2 placed", "o1 closed: expired", "o2 closed: expired", "rig 3 joins farm 1",
+            "farm 1 withdraws",
         ])
     }
 

@@ -91,7 +91,7 @@ import Units
         _ = s.news()
         s.advance(to: 70)
         #expect(s.news() == [
-            "d1 ended at 70 s: rigAway", "o1 restamped", "d2 ended at 70 s: rigAway", "o1 suspended: rigOffline", "o1 restamped",
+            "d1 ended at 70 s: rigAway", "o1 suspended: rigOffline", "o1 restamped", "d2 ended at 70 s: rigAway", "o1 restamped",
         ])
     }
 
