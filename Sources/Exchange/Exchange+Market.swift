@@ -31,9 +31,11 @@ extension Exchange {
 
     /// Planned rules whose time has come are in force before anything else of that time.
     mutating func adoptDueRules() {
-        guard let first = state.status.scheduled.first, first.effectiveAt <= time else { return }
         while let due = state.status.scheduled.first, due.effectiveAt <= time { emit(.rulesChanged(due)) }
-        // Other limits, fees and parts may let orders trade that could not before.
+    }
+
+    /// Other limits, fees and parts may let orders trade that could not before; they meet with what ends at that time.
+    mutating func reviewOrders(_ returned: inout Returned) {
         for order in state.orders.values.filter(\.isAlive).sorted(by: { $0.id < $1.id }) {
             switch order.side {
             case .bid:
@@ -41,8 +43,8 @@ extension Exchange {
                 closeIfSpent(order.id)
             case .ask: refreshOffer(of: order.id)
             }
+            if let order = state.orders[order.id], order.open > .zero { returned.add(order) }
         }
-        matchAll()
     }
 
     mutating func publish(_ index: IndexPrice, _ rules: MarketRules) throws(Rejection) -> Outcome {

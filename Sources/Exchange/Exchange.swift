@@ -153,7 +153,7 @@ public struct Exchange: Sendable {
             else { return }
             release(delivery)
             resumeFunded(delivery.buyer, &returned)
-        case .rules: break
+        case .rules: reviewOrders(&returned)
         case .expiry(let id):
             guard let order = state.orders[id], order.isAlive, let expiry = order.instructions.expiresAt,
                 expiry <= timer.at

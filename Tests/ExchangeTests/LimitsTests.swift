@@ -49,7 +49,8 @@ import Units
             .offerFarm(FarmID(1), owner: three, FarmOffer(price: Price(n))),
             .offerFarm(FarmID(1), owner: three, FarmOffer(price: price, most: Lots(n))),
             .offerFarm(FarmID(1), owner: three, FarmOffer(price: price, schedule: schedule)),
-            .deposit(account: one, amount: Satoshis(n), reference: "n"), .deposit(account: AccountID(n), amount: Satoshis(1), reference: "n"),
+            .deposit(account: one, amount: Satoshis(n), reference: "n"),
+            .deposit(account: AccountID(n), amount: Satoshis(1), reference: "n"),
             .rigMeasured(RigID(1), session: 1, Hashrate(hashesPerSecond: n)),
             .rigMeasured(RigID(3), session: n, Hashrate(hashesPerSecond: n)),
             .rigOnline(RigID(1), edge: EdgeID(n), session: n, versionMask: .max), .rigOffline(RigID(n), session: n),
@@ -115,10 +116,8 @@ import Units
         ]
         s.index(1_000_000_000_000_000, at: 1)
         for how in kinds {
-            let extremes: [(Int64, Int64)] = [
-                (.max, 1_000_000_000_000), (1, 1_000_000_000_000), (.max, 1), (1_000_000_000, 1_000_000),
-            ]
-            for (price, lots) in extremes {
+            let most: Int64 = 1_000_000_000_000
+            for (price, lots) in [(.max, most), (1, most), (.max, 1), (1_000_000_000, 1_000_000)] as [(Int64, Int64)] {
                 s.bid(1, price, lots, how, at: 2)
                 s.bid(2, price, lots, how, budget: 2_100_000_000_000_000, at: 2)
             }

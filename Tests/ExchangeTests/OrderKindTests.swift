@@ -175,6 +175,18 @@ import Units
         #expect(s.news() == news)
     }
 
+    /// Its pool cannot take the own rig, so the two never meet.
+    @Test func anOwnOrderThatCannotTradeIsNotInTheWay() {
+        var s = Scenario()
+        s.verify(1, mask: 0x4000, at: 0)
+        s.rig(1, lots: 2, mask: 0x2000)
+        s.ask(1, rig: 1, 80, at: 1)
+        s.sell(3, lots: 2, 90, at: 1)
+        s.bid(1, 100, 2, .fok, at: 2)
+        #expect(s.running == ["o3 < 2 of o2"])
+        #expect(s.order(1)?.isAlive == true)
+    }
+
     /// The better bid can pay for one of its three lots: it would take that one, and leave too few for the other.
     @Test func aBidThatCouldOnlyPayForAPartIsInTheWay() {
         var s = Scenario(funds: 0, rules: Scenario.parts)

@@ -81,6 +81,23 @@ import Units
         ])
     }
 
+    /// The peg comes down to 60 before anybody meets; the better bid still has the rig.
+    @Test func reopeningKnowsNoPegsFirst() {
+        var s = Scenario()
+        s.index(100, at: 1)
+        s.bid(1, 120, 2, .peg(.index), at: 1)
+        s.bid(2, 110, 2, at: 1)
+        s.rig(3, lots: 2)
+        s.offline(1, at: 1)
+        s.ask(3, rig: 1, 50, at: 1)
+        s.phase(.cancelOnly, at: 2)
+        s.online(1, at: 2)
+        s.index(60, at: 3)
+        _ = s.news()
+        s.phase(.open, at: 4)
+        #expect(s.news() == ["market: open", "repriced: o1 to 60", "d1: o2 buys 2 of o3 at 110, 4 to 64 s"])
+    }
+
     @Test func thePhaseItHasChangesNothing() {
         var s = Scenario()
         #expect(s.phase(.open, at: 1) == .done)

@@ -80,6 +80,22 @@ import Units
         #expect(s.news() == ["rules changed", "o3 placed", "o4 placed", "d2: o4 buys 7 of o1 at 90, 112 to 172 s"])
     }
 
+    /// o1's rig is back at 62 s too, and cheaper than o4's.
+    @Test func endsOfTheSameInstantReturnFirst() {
+        var s = Scenario()
+        s.sell(3, lots: 10, 90, at: 1)
+        s.bid(1, 100, 3, at: 2)
+        s.bid(2, 95, 10, at: 2)
+        s.sell(4, lots: 10, 92, at: 3)
+        s.plan(Scenario.parts, from: 62, at: 4)
+        _ = s.news()
+        s.advance(to: 62)
+        #expect(s.news() == [
+            "rules changed", "d1 ended at 62 s: term", "d2: o2 buys 3 of o1 at 90, 62 to 122 s",
+            "d3: o3 buys 7 of o1 at 90, 62 to 122 s", "d4: o3 buys 3 of o4 at 95, 62 to 122 s",
+        ])
+    }
+
     @Test func aShorterShortestTermSellsWhatEndedTooSoon() {
         var s = Scenario()
         s.sell(3, lots: 2, 90, .until(105), at: 1)
