@@ -109,7 +109,15 @@ extension Exchange {
     ) -> Int64 {
         let all = state.orders(of: account).filter { side == nil || $0.side == side }
         for order in all { close(order, reason, at: at, &returned) }
-        return Int64(all.count)
+        // Immediate orders are closed already; what they have running ends, too.
+        let running = state.deliveries.values.filter { delivery in
+            delivery.isRunning && (delivery.buyer == account && side != .ask || delivery.seller == account && side != .bid)
+        }
+        let immediate = Set(running.map { $0.buyer == account && side != .ask ? $0.bid : $0.ask })
+        for id in immediate.sorted() {
+            if let order = state.orders[id] { close(order, reason, at: at, &returned) }
+        }
+        return Int64(all.count + immediate.count)
     }
 
     mutating func cancelAllAfter(_ account: AccountID, _ silence: Interval?) throws(Rejection) -> Outcome {
