@@ -32,7 +32,7 @@ extension EntityTable: LedgerBalances where Key == LedgerAccount, Entity == Sato
 
 extension BillingKey: EntityKey {
     public var indexHash: UInt64 {
-        SlotIndex.hash(rig.rawValue, after: SlotIndex.hash(ask.rawValue, after: SlotIndex.hash(bid.rawValue)))
+        SlotIndex.hash(ask.rawValue &+ rig.rawValue &<< 32 &+ tariff, after: SlotIndex.hash(bid.rawValue))
     }
 }
 

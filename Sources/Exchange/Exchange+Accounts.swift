@@ -22,7 +22,7 @@ extension Exchange {
             Posting(.available(account), amount), Posting(.custody, -amount),
         ])
         var returned = Returned()
-        resumeFunded(account, &returned)
+        resume([account], &returned)
         match(returned)
         return .entry(entry)
     }

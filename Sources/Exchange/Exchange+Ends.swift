@@ -74,13 +74,17 @@ extension Exchange {
         state.timers.schedule(.schedule(id), at: change)
     }
 
-    /// An account has more funds to use: its bids that waited for money are back in the book, and those that passed
-    /// over a rig for want of it meet the asks again.
-    mutating func resumeFunded(_ account: AccountID, _ returned: inout Returned) {
-        for bid in state.bids(of: account) {
-            if bid.status == .suspended(.insufficientFunds) { revive(bid.id) }
-            closeIfSpent(bid.id)
-            if let bid = state.orders[bid.id], bid.open > .zero { returned.add(bid) }
+    /// Accounts have more funds to use: their bids that waited for money are back in the book, and those that passed
+    /// over a rig for want of it meet the asks again. O(bids that waited, and those whose prices cross asks)
+    mutating func resume(_ accounts: Set<AccountID>, _ returned: inout Returned) {
+        let waiting = accounts.flatMap { state.unfundedBids.members(of: $0) }.compactMap { state.orders[$0] }
+        for bid in waiting.sorted(by: { ($0.account, $0.stamp) < ($1.account, $1.stamp) }) { revive(bid.id) }
+        var cursor = state.book.first(on: .bid)
+        while let here = cursor, let ask = state.book.best(.ask) {
+            let bid = state.book[here]
+            guard bid.price >= ask else { return }
+            if accounts.contains(bid.owner) { returned.add(bid) }
+            cursor = state.book.next(after: here)
         }
     }
 

@@ -157,8 +157,8 @@ extension Exchange {
 
     /// Whether an order would trade, or meet an order of its own account, if it were in the book.
     func wouldMatch(_ order: Order) -> Bool {
-        guard order.open > .zero else { return false }
-        var taker = OrderBook.Taker(state.bookEntry(of: order))
+        guard let entry = order.bookEntry(state.rules?.smallestSlice) else { return false }
+        var taker = OrderBook.Taker(entry)
         while let found = state.book.next(for: &taker) {
             if suits(order, found) { return true }
             state.book.skip(found, &taker)
@@ -168,7 +168,7 @@ extension Exchange {
 
     /// Whether all of an order could be filled now, for whole terms.
     func canFillWhole(_ order: Order, _ rules: MarketRules) -> Bool {
-        guard order.open > .zero else { return false }
+        guard let entry = order.bookEntry(rules.smallestSlice) else { return false }
         var holds: [OrderID: Satoshis] = [:]
         var spent: [AccountID: Satoshis] = [:]
         /// Whether a bid on the way would take less than it is offered, so that the rest of the plan cannot be relied on.
@@ -178,7 +178,7 @@ extension Exchange {
             return state.affords(bid, hold: (holds[bid.id] ?? .zero) + hold)
                 && (spent[bid.account] ?? .zero) + hold <= state.balance(.available(bid.account))
         }
-        let fits = state.book.canFill(OrderBook.Taker(state.bookEntry(of: order))) { found in
+        let fits = state.book.canFill(OrderBook.Taker(entry)) { found in
             guard suits(order, found) else { return false }
             guard !found.isSelfTrade else { return true }
             guard let maker = state.orders[found.maker] else { return false }

@@ -11,10 +11,13 @@ extension Exchange {
         guard totals.count <= Exchange.mostTotals else { throw .tooManyTotals }
         var sheet = SettlementSheet()
         var finished: [DeliveryID] = []
+        var seen: Set<DeliveryID> = []
         for total in totals {
             guard let delivery = state.deliveries[total.delivery] else { continue }
             bill(delivery, upTo: total.billableWork, run: run, chunk: chunk, &sheet)
-            if total.isFinal, !delivery.isRunning, !finished.contains(delivery.id) { finished.append(delivery.id) }
+            if total.isFinal, !delivery.isRunning, seen.insert(delivery.id).inserted {
+                finished.append(delivery.id)
+            }
         }
         for id in finished {
             guard let delivery = state.deliveries[id] else { continue }
@@ -24,11 +27,13 @@ extension Exchange {
         if !postings.isEmpty { post(.settlement, reference: "run:\(run)/\(chunk)", postings) }
         var funded = Set(postings.compactMap { $0.amount > .zero ? $0.account.customer : nil })
         for id in finished {
-            if let buyer = state.deliveries[id]?.buyer { funded.insert(buyer) }
+            guard let (buyer, bid) = state.deliveries.with(id, { ($0.buyer, $0.bid) }) else { continue }
+            funded.insert(buyer)
             emit(.deliveryClosed(id))
+            closeIfSpent(bid)
         }
         var returned = Returned()
-        for account in funded.sorted() { resumeFunded(account, &returned) }
+        resume(funded, &returned)
         match(returned)
         return .done
     }
@@ -40,7 +45,7 @@ extension Exchange {
         guard capped > delivery.settledWork, let billing = state.billings[delivery.billingKey] else { return }
         let work = capped - delivery.settledWork
         var totals = billing.totals
-        let amounts = totals.add(work, terms: billing.terms(of: delivery))
+        let amounts = totals.add(work, terms: billing.terms(at: delivery.terms))
         // The hold pays first, then available funds, then the market.
         let fromHold = min(amounts.debit, delivery.held)
         let free = state.balance(.available(delivery.buyer)) + sheet.change(of: .available(delivery.buyer))

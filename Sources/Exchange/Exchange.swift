@@ -152,7 +152,8 @@ public struct Exchange: Sendable {
                 end + rules.holdLimit <= timer.at
             else { return }
             release(delivery)
-            resumeFunded(delivery.buyer, &returned)
+            closeIfSpent(delivery.bid)
+            resume([delivery.buyer], &returned)
         case .rules: reviewOrders(&returned)
         case .expiry(let id):
             guard let order = state.orders[id], order.isAlive, let expiry = order.instructions.expiresAt,
@@ -176,10 +177,14 @@ struct Returned {
 
     var isEmpty: Bool { bids.isEmpty && asks.isEmpty }
 
-    mutating func add(_ order: Order) {
-        switch order.side {
-        case .bid: bids.insert(order.id)
-        case .ask: asks.insert(order.id)
+    mutating func add(_ order: Order) { add(order.id, order.side) }
+
+    mutating func add(_ entry: OrderBook.Entry) { add(entry.id, entry.side) }
+
+    private mutating func add(_ id: OrderID, _ side: Side) {
+        switch side {
+        case .bid: bids.insert(id)
+        case .ask: asks.insert(id)
         }
     }
 }

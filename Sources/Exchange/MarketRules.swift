@@ -98,11 +98,7 @@ public struct MarketRules: Hashable, Sendable {
     }
 
     /// The fewest lots that are sold of a rig which offers `offered`, rounded up.
-    public func smallestPart(of offered: Lots) -> Lots {
-        if smallestSlice == MarketRules.wholeRig { return offered }
-        let part = Rounding.up(Int128(offered.rawValue) * Int128(smallestSlice.rawValue), by: 1_000_000)
-        return Lots(max(1, Int64(part)))
-    }
+    public func smallestPart(of offered: Lots) -> Lots { smallestSlice.smallestPart(of: offered) }
 
     /// Whether prices and lots mean the same under both: only then can rules follow others while orders stand.
     public func hasSameUnits(as other: MarketRules) -> Bool {
@@ -153,4 +149,12 @@ public struct MarketRules: Hashable, Sendable {
     private static let mostLotsOfAnyMarket: Int64 = 1_000_000_000_000
     private static let mostMinimumDifficulty: Int64 = 1 << 52
     private static let longestHoldLimit = Interval.seconds(366 * 86_400)
+}
+
+extension PartsPerMillion {
+    /// This part of some lots, rounded up, at least 1.
+    func smallestPart(of offered: Lots) -> Lots {
+        if self == MarketRules.wholeRig { return offered }
+        return Lots(max(1, Int64(Rounding.up(Int128(offered.rawValue) * Int128(rawValue), by: 1_000_000))))
+    }
 }

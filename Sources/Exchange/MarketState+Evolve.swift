@@ -78,9 +78,9 @@ extension MarketState {
             farms.set(farm.id, farm)
             counters.farm = farm.id.rawValue + 1
         case .rigAssigned(let id, let farm):
-            if let old = rigs[id]?.farm { rigsByFarm[old]?.remove(id) }
+            rigsByFarm.remove(id)
             rigs.update(id) { $0.farm = farm }
-            if let farm { rigsByFarm[farm, default: []].insert(id) }
+            if let farm { rigsByFarm.insert(id, of: farm) }
         case .farmOffered(let id, let offer):
             farms.update(id) { $0.offer = offer }
         case .silenceSet(let account, let deadline):
@@ -114,11 +114,10 @@ extension MarketState {
     // MARK: - Money
 
     private mutating func post(_ entry: LedgerEntry) {
-        do { try ledger.post(entry.postings) } catch {
+        do { try balances.post(entry.postings) } catch {
             preconditionFailure("ledger entry \(entry.id) does not fit: \(error)")
         }
         counters.entry = entry.id + 1
-        for posting in entry.postings { balances.set(posting.account, ledger[posting.account]) }
         if entry.kind == .deposit, let credit = entry.postings.first(where: { $0.amount > .zero }),
             case .available(let account) = credit.account
         {
@@ -127,22 +126,19 @@ extension MarketState {
     }
 
     private mutating func settle(_ line: SettlementLine) {
-        guard let delivery = deliveries[line.delivery] else { preconditionFailure("settled delivery is not there") }
-        deliveries.update(line.delivery) {
+        let (bid, key, terms) = deliveries.update(line.delivery) {
             $0.settledWork += line.work
             $0.charged += line.amounts.charge
             $0.held -= line.fromHold
+            return ($0.bid, $0.billingKey, $0.terms)
         }
-        heldByBid[delivery.bid, default: .zero] -= line.fromHold
-        billings.update(delivery.billingKey) {
-            let amounts = $0.totals.add(line.work, terms: $0.terms(of: delivery))
+        heldByBid.update(bid, default: .zero) { $0 -= line.fromHold }
+        billings.update(key) {
+            let amounts = $0.totals.add(line.work, terms: $0.terms(at: terms))
             precondition(amounts == line.amounts, "settlement line does not follow from the totals")
         }
-        change(delivery.bid) { order in
-            guard case .bid(var bid) = order.details else { return }
-            bid.spent += line.amounts.debit - line.fromLoss
-            order.details = .bid(bid)
-        }
+        // It has no part in the book's order.
+        orders.update(bid) { $0.spend(line.amounts.debit - line.fromLoss) }
     }
 
     // MARK: - Orders
@@ -152,7 +148,7 @@ extension MarketState {
         counters.stamp = max(counters.stamp, order.stamp + 1)
         orders.set(order.id, order)
         linkDerived(order)
-        if let ask = order.ask { rigs.update(ask.rig) { $0.ask = order.id } }
+        if case .ask(let ask) = order.details { rigs.update(ask.rig) { $0.ask = order.id } }
     }
 
     private mutating func amend(_ order: Order) {
@@ -172,71 +168,63 @@ extension MarketState {
     }
 
     private mutating func close(_ id: OrderID, _ reason: CloseReason) {
-        change(id) { $0.status = .closed(reason) }
-        guard let order = orders[id] else { return }
+        let order = change(id) {
+            $0.status = .closed(reason)
+            return $0
+        }
         if let name = order.clientOrderID { orderByClientID[order.account]?[name] = nil }
-        if let ask = order.ask { rigs.update(ask.rig) { $0.ask = nil } }
+        if case .ask(let ask) = order.details { rigs.update(ask.rig) { $0.ask = nil } }
         unlinkDerived(order)
-        forgetIfOver(id)
+        if order.unsettled == 0 { forget(id) }
     }
 
     /// Changes an order and puts the book in line with it.
-    private mutating func change(_ id: OrderID, _ body: (inout Order) -> Void) {
-        guard let old = orders[id] else { preconditionFailure("order \(id) is not there") }
-        orders.update(id) {
-            body(&$0)
-            $0.settleShown()
+    @discardableResult
+    private mutating func change<R>(_ id: OrderID, _ body: (inout Order) -> R) -> R {
+        let smallestSlice = rules?.smallestSlice
+        let (result, wanted, wasUnfunded, isUnfunded, account) = orders.update(id) { order in
+            let wasUnfunded = order.status == .suspended(.insufficientFunds)
+            let result = body(&order)
+            order.settleShown()
+            let isUnfunded = order.status == .suspended(.insufficientFunds)
+            return (result, order.bookEntry(smallestSlice), wasUnfunded, isUnfunded, order.account)
         }
-        guard let new = orders[id] else { return }
-        if old.open != new.open || old.stamp != new.stamp || old.price != new.price || old.lots != new.lots
-            || old.shown != new.shown
-        {
-            syncBook(new)
-        }
+        if wasUnfunded != isUnfunded { isUnfunded ? unfundedBids.insert(id, of: account) : unfundedBids.remove(id) }
+        syncBook(id, wanted)
+        return result
     }
 
-    private mutating func syncBook(_ order: Order) {
-        guard order.open > .zero else {
-            book.remove(order.id)
+    private mutating func syncBook(_ order: Order) { syncBook(order.id, order.bookEntry(rules?.smallestSlice)) }
+
+    /// - Parameter wanted: nil when the order is not to be in the book
+    private mutating func syncBook(_ id: OrderID, _ wanted: OrderBook.Entry?) {
+        guard let wanted else {
+            book.remove(id)
             return
         }
-        let new = bookEntry(of: order)
-        guard let old = book[order.id] else {
-            book.insert(new)
+        guard let old = book[id] else {
+            book.insert(wanted)
             return
         }
         var moved = old
-        (moved.lots, moved.shown) = (new.lots, new.shown)
-        if moved == new {
-            book.update(order.id, lots: new.lots, shown: new.shown)
+        (moved.lots, moved.shown) = (wanted.lots, wanted.shown)
+        if moved == wanted {
+            if old != wanted { book.update(id, lots: wanted.lots, shown: wanted.shown) }
         } else {
-            book.remove(order.id)
-            book.insert(new)
+            book.remove(id)
+            book.insert(wanted)
         }
     }
 
-    /// An order as the book has it, or would have it.
-    func bookEntry(of order: Order) -> OrderBook.Entry {
-        let open = order.open
-        var minimum = order.instructions.minimumFill
-        if order.side == .ask, let rules { minimum = max(minimum, rules.smallestPart(of: order.lots)) }
-        return OrderBook.Entry(
-            id: order.id, owner: order.account, side: order.side, price: order.price, lots: open,
-            shown: order.instructions.displayed == nil ? open : order.shown, displayed: order.instructions.displayed,
-            minimumFill: minimum, stamp: order.stamp, selfTrade: order.instructions.selfTrade,
-            isPegged: order.instructions.peg != nil)
-    }
-
-    private mutating func forgetIfOver(_ id: OrderID) {
-        guard let order = orders[id], !order.isAlive, order.unsettled == 0 else { return }
-        orders.remove(id)
-        deliveriesByOrder[id] = nil
-        heldByBid[id] = nil
+    private mutating func forget(_ id: OrderID) {
+        guard let order = orders.remove(id) else { return }
+        heldByBid.remove(id)
+        if order.status == .suspended(.insufficientFunds) { unfundedBids.remove(id) }
         // The pair's totals are needed only as long as it can meet again.
-        for key in billingsByOrder.removeValue(forKey: id) ?? [] {
+        for key in order.side == .bid ? billingsByBid.members(of: id) : billingsByAsk.members(of: id) {
             billings.remove(key)
-            billingsByOrder[key.bid]?.remove(key)
-            billingsByOrder[key.ask]?.remove(key)
+            billingsByBid.remove(key)
+            billingsByAsk.remove(key)
         }
     }
 
@@ -245,26 +233,32 @@ extension MarketState {
         guard order.isAlive else { return }
         syncBook(order)
         if let name = order.clientOrderID { orderByClientID[order.account, default: [:]][name] = order.id }
-        ordersByAccount[order.account, default: []].insert(order.id)
+        ordersByAccount.insert(order.id, of: order.account)
+        if order.status == .suspended(.insufficientFunds) { unfundedBids.insert(order.id, of: order.account) }
         if order.instructions.peg != nil { pegged.insert(order.id) }
         scheduleTimers(of: order)
     }
 
     private mutating func unlinkDerived(_ order: Order) {
-        ordersByAccount[order.account]?.remove(order.id)
+        ordersByAccount.remove(order.id)
         if order.instructions.peg != nil { pegged.remove(order.id) }
-        if order.ask?.schedule != nil { scheduledAsks.remove(order.id) }
+        if case .ask(let ask) = order.details, ask.schedule != nil { scheduledAsks.remove(order.id) }
     }
 
     /// Its expiry; daily schedules are looked after by the exchange, which knows the time.
     private mutating func scheduleTimers(of order: Order) {
         if let expiry = order.instructions.expiresAt { timers.schedule(.expiry(order.id), at: expiry) }
-        if order.ask?.schedule != nil { scheduledAsks.insert(order.id) } else { scheduledAsks.remove(order.id) }
+        guard case .ask(let ask) = order.details else { return }
+        if ask.schedule != nil {
+            scheduledAsks.insert(order.id)
+        } else if !scheduledAsks.isEmpty {
+            scheduledAsks.remove(order.id)
+        }
     }
 
     mutating func linkDerived(_ key: BillingKey) {
-        billingsByOrder[key.bid, default: []].insert(key)
-        billingsByOrder[key.ask, default: []].insert(key)
+        billingsByBid.insert(key, of: key.bid)
+        billingsByAsk.insert(key, of: key.ask)
     }
 
     // MARK: - Deliveries
@@ -274,50 +268,63 @@ extension MarketState {
         deliveries.set(delivery.id, delivery)
         trades.append(Trade(delivery))
         scheduleTimer(of: delivery)
-        deliveriesByRig[delivery.rig, default: []].insert(delivery.id)
-        let isBidResting = (orders[delivery.bid]?.since ?? 0) < (orders[delivery.ask]?.since ?? 0)
-        deliver(delivery, delivery.bid, isResting: isBidResting)
-        deliver(delivery, delivery.ask, isResting: !isBidResting)
-        heldByBid[delivery.bid, default: .zero] += delivery.held
+        deliveriesByRig.insert(delivery.id, of: delivery.rig)
+        deliveriesByBid.insert(delivery.id, of: delivery.bid)
+        deliveriesByAsk.insert(delivery.id, of: delivery.ask)
+        let isBidResting = since(delivery.bid) < since(delivery.ask)
+        deliver(delivery.lots, delivery.bid, isResting: isBidResting)
+        deliver(delivery.lots, delivery.ask, isResting: !isBidResting)
+        heldByBid.update(delivery.bid, default: .zero) { $0 += delivery.held }
         let key = delivery.billingKey
-        if billings[key] == nil {
-            linkDerived(key)
-            billings.set(key, Billing(
-                totals: BillingTotals(), sellerFee: delivery.terms.sellerFee, buyerFee: delivery.terms.buyerFee,
-                unsettled: 0))
-        }
-        billings.update(key) { $0.unsettled += 1 }
+        if !billings.contains(key) { linkDerived(key) }
+        let fresh = Billing(
+            totals: BillingTotals(), sellerFee: delivery.terms.sellerFee, buyerFee: delivery.terms.buyerFee, unsettled: 0)
+        billings.update(key, default: fresh) { $0.unsettled += 1 }
     }
 
-    private mutating func deliver(_ delivery: Delivery, _ id: OrderID, isResting: Bool) {
-        deliveriesByOrder[id, default: []].insert(delivery.id)
+    private func since(_ order: OrderID) -> Int64 { orders.with(order) { $0.since } ?? 0 }
+
+    private mutating func deliver(_ lots: Lots, _ id: OrderID, isResting: Bool) {
         let stamp = counters.stamp
-        change(id) {
-            $0.delivering += delivery.lots
+        let isRestamped = change(id) {
+            $0.delivering += lots
             $0.unsettled += 1
-            if $0.hide(delivery.lots, isResting: isResting) { $0.stamp = stamp }
+            guard $0.hide(lots, isResting: isResting) else { return false }
+            $0.stamp = stamp
+            return true
         }
-        if orders[id]?.stamp == stamp { counters.stamp = stamp + 1 }
+        if isRestamped { counters.stamp = stamp + 1 }
     }
 
     private mutating func end(_ id: DeliveryID, at: Timestamp, _ cause: EndCause) {
-        deliveries.update(id) { $0.phase = .ended(at: at, cause: cause) }
-        guard let delivery = deliveries[id] else { return }
-        scheduleTimer(of: delivery)
-        deliveriesByRig[delivery.rig]?.remove(id)
-        for order in [delivery.bid, delivery.ask] { change(order) { $0.delivering -= delivery.lots } }
+        let (bid, ask, lots) = deliveries.update(id) {
+            $0.phase = .ended(at: at, cause: cause)
+            return ($0.bid, $0.ask, $0.lots)
+        }
+        if let rules { timers.schedule(.hold(id), at: at + rules.holdLimit) }
+        deliveriesByRig.remove(id)
+        change(bid) { $0.delivering -= lots }
+        change(ask) { $0.delivering -= lots }
     }
 
     private mutating func close(_ id: DeliveryID) {
-        guard let delivery = deliveries[id] else { preconditionFailure("closed delivery is not there") }
-        deliveries.update(id) { $0.held = .zero }
-        deliveries.remove(id)
-        heldByBid[delivery.bid, default: .zero] -= delivery.held
+        // Its last image holds nothing.
+        let held = deliveries.update(id) { delivery in
+            let held = delivery.held
+            delivery.held = .zero
+            return held
+        }
+        guard let delivery = deliveries.remove(id) else { preconditionFailure("closed delivery is not there") }
+        heldByBid.update(delivery.bid, default: .zero) { $0 -= held }
+        deliveriesByBid.remove(id)
+        deliveriesByAsk.remove(id)
         billings.update(delivery.billingKey) { $0.unsettled -= 1 }
         for order in [delivery.bid, delivery.ask] {
-            deliveriesByOrder[order]?.remove(id)
-            change(order) { $0.unsettled -= 1 }
-            forgetIfOver(order)
+            let isOver = orders.update(order) {
+                $0.unsettled -= 1
+                return !$0.isAlive && $0.unsettled == 0
+            }
+            if isOver { forget(order) }
         }
     }
 
@@ -330,7 +337,7 @@ extension MarketState {
     }
 
     mutating func scheduleTimer(of rig: Rig, notBefore earliest: Timestamp = Timestamp(microseconds: 0)) {
-        guard case .offline(let since) = rig.presence, !(deliveriesByRig[rig.id] ?? []).isEmpty, let rules else { return }
+        guard case .offline(let since) = rig.presence, deliveriesByRig.count(of: rig.id) > 0, let rules else { return }
         timers.schedule(.away(rig.id), at: max(since + rules.awayLimit, earliest))
     }
 
@@ -347,6 +354,25 @@ extension MarketState {
 }
 
 extension Order {
+    /// As the book has it; nil when it has no open lots.
+    func bookEntry(_ smallestSlice: PartsPerMillion?) -> OrderBook.Entry? {
+        let open = open
+        guard open > .zero else { return nil }
+        var minimum = instructions.minimumFill
+        if case .ask = details, let smallestSlice { minimum = max(minimum, smallestSlice.smallestPart(of: lots)) }
+        return OrderBook.Entry(
+            id: id, owner: account, side: side, price: price, lots: open,
+            shown: instructions.displayed == nil ? open : shown, displayed: instructions.displayed,
+            minimumFill: minimum, stamp: stamp, selfTrade: instructions.selfTrade, isPegged: instructions.peg != nil)
+    }
+
+    /// What a bid cost.
+    fileprivate mutating func spend(_ amount: Satoshis) {
+        guard case .bid(var bid) = details else { return }
+        bid.spent += amount
+        details = .bid(bid)
+    }
+
     /// Of an iceberg's open lots at least the minimum fill is displayed; a new part comes up when less is left.
     mutating func settleShown() {
         guard let displayed = instructions.displayed, open > .zero else {
@@ -379,8 +405,7 @@ extension Delivery {
 
 extension Billing {
     /// A delivery's terms with the fees of its tariff.
-    func terms(of delivery: Delivery) -> Terms {
-        Terms(
-            price: delivery.terms.price, priceUnit: delivery.terms.priceUnit, sellerFee: sellerFee, buyerFee: buyerFee)
+    func terms(at terms: Terms) -> Terms {
+        Terms(price: terms.price, priceUnit: terms.priceUnit, sellerFee: sellerFee, buyerFee: buyerFee)
     }
 }

@@ -27,15 +27,17 @@ public struct MarketState: Sendable {
 
     // Derived.
     public internal(set) var book = OrderBook()
-    var ledger = Ledger()
     var rigByUser: [String: RigID] = [:]
     var orderByClientID: [AccountID: [String: OrderID]] = [:]
-    var deliveriesByOrder: [OrderID: Set<DeliveryID>] = [:]
+    var deliveriesByBid = Multimap<OrderID, DeliveryID>()
+    var deliveriesByAsk = Multimap<OrderID, DeliveryID>()
     /// Those that are running.
-    var deliveriesByRig: [RigID: Set<DeliveryID>] = [:]
-    var rigsByFarm: [FarmID: Set<RigID>] = [:]
+    var deliveriesByRig = Multimap<RigID, DeliveryID>()
+    var rigsByFarm = Multimap<FarmID, RigID>()
     /// Orders that are alive.
-    var ordersByAccount: [AccountID: Set<OrderID>] = [:]
+    var ordersByAccount = Multimap<AccountID, OrderID>()
+    /// Bids that are suspended for want of funds.
+    var unfundedBids = Multimap<AccountID, OrderID>()
     /// Orders that are alive and whose price follows the market.
     var pegged: Set<OrderID> = []
     /// Asks that are alive and have a daily schedule.
@@ -43,8 +45,9 @@ public struct MarketState: Sendable {
     /// The last fills.
     public internal(set) var trades = RecentTrades()
     /// Sum of what is left of the holds of a bid's deliveries.
-    var heldByBid: [OrderID: Satoshis] = [:]
-    var billingsByOrder: [OrderID: Set<BillingKey>] = [:]
+    var heldByBid = KeyedValues<OrderID, Satoshis>()
+    var billingsByBid = Multimap<OrderID, BillingKey>()
+    var billingsByAsk = Multimap<OrderID, BillingKey>()
     var answerNumbers: AnswerQueue = AnswerQueue()
     var timers = TimerQueue()
 
@@ -63,46 +66,47 @@ public struct MarketState: Sendable {
             &+ billings.hash &+ balances.hash &+ deposits.hash &+ answers.hash &+ farms.hash &+ silences.hash
     }
 
-    public func balance(_ account: LedgerAccount) -> Satoshis { ledger[account] }
+    public func balance(_ account: LedgerAccount) -> Satoshis { balances.balance(of: account) }
 
     /// The sum of all ledger accounts: zero.
-    public var ledgerTotal: Int128 { ledger.total }
+    public var ledgerTotal: Int128 { balances.values.reduce(0) { $0 + Int128($1.rawValue) } }
 
     public func rig(user: String) -> Rig? { rigByUser[user].flatMap { rigs[$0] } }
 
     /// Deliveries of an order that are running or not settled to the end, oldest first.
     public func deliveries(of order: OrderID) -> [Delivery] {
-        (deliveriesByOrder[order] ?? []).sorted().compactMap { deliveries[$0] }
+        (deliveriesByBid.members(of: order) + deliveriesByAsk.members(of: order)).compactMap { deliveries[$0] }
     }
 
     /// Running deliveries of a rig, oldest first.
     public func deliveries(on rig: RigID) -> [Delivery] {
-        (deliveriesByRig[rig] ?? []).sorted().compactMap { deliveries[$0] }
+        deliveriesByRig.members(of: rig).compactMap { deliveries[$0] }
     }
 
     /// Lots that a rig delivers under other asks than one.
     func lots(soldOf rig: RigID, besides ask: OrderID) -> Lots {
-        (deliveriesByRig[rig] ?? []).reduce(.zero) { sum, id in
-            deliveries.with(id) { $0.ask == ask ? sum : sum + $0.lots } ?? sum
+        var sum = Lots.zero
+        deliveriesByRig.forEach(of: rig) { id in
+            sum += deliveries.with(id) { $0.ask == ask ? .zero : $0.lots } ?? .zero
         }
+        return sum
     }
 
     /// An account's orders that are alive, by number.
     public func orders(of account: AccountID) -> [Order] {
-        (ordersByAccount[account] ?? []).sorted().compactMap { orders[$0] }
+        ordersByAccount.members(of: account).compactMap { orders[$0] }
     }
 
     /// An account's bids that are alive, by stamp.
     public func bids(of account: AccountID) -> [Order] {
-        (ordersByAccount[account] ?? []).compactMap { orders[$0] }.filter { $0.side == .bid }
-            .sorted { $0.stamp < $1.stamp }
+        orders(of: account).filter { $0.side == .bid }.sorted { $0.stamp < $1.stamp }
     }
 
     /// How many orders of an account are alive.
-    public func orderCount(of account: AccountID) -> Int { ordersByAccount[account]?.count ?? 0 }
+    public func orderCount(of account: AccountID) -> Int { ordersByAccount.count(of: account) }
 
     /// A farm's rigs, by number.
-    public func rigs(of farm: FarmID) -> [Rig] { (rigsByFarm[farm] ?? []).sorted().compactMap { rigs[$0] } }
+    public func rigs(of farm: FarmID) -> [Rig] { rigsByFarm.members(of: farm).sorted().compactMap { rigs[$0] } }
 
     /// What is ahead of an order in the book; nil when it is not in it.
     public func queuePosition(of id: OrderID) -> OrderBook.QueuePosition? { book.position(of: id) }
@@ -212,12 +216,12 @@ extension MarketState {
         rules = stored.rules
         status = stored.status
         counters = stored.counters
-        ledger = try Ledger(balances: Dictionary(stored.balances.map { ($0.0, $0.1) }) { $1 })
+        _ = try Ledger(balances: Dictionary(stored.balances.map { ($0.0, $0.1) }) { $1 })
         for target in stored.targets { targets.set(target.id, target) }
         for rig in stored.rigs {
             rigs.set(rig.id, rig)
             rigByUser[rig.user] = rig.id
-            if let farm = rig.farm { rigsByFarm[farm, default: []].insert(rig.id) }
+            if let farm = rig.farm { rigsByFarm.insert(rig.id, of: farm) }
         }
         for farm in stored.farms { farms.set(farm.id, farm) }
         for (account, deadline) in stored.silences {
@@ -238,13 +242,13 @@ extension MarketState {
         for delivery in stored.deliveries.sorted(by: { $0.id < $1.id }) {
             deliveries.set(delivery.id, delivery)
             trades.append(Trade(delivery))
-            if delivery.isRunning { deliveriesByRig[delivery.rig, default: []].insert(delivery.id) }
-            deliveriesByOrder[delivery.bid, default: []].insert(delivery.id)
-            deliveriesByOrder[delivery.ask, default: []].insert(delivery.id)
-            heldByBid[delivery.bid, default: .zero] += delivery.held
+            if delivery.isRunning { deliveriesByRig.insert(delivery.id, of: delivery.rig) }
+            deliveriesByBid.insert(delivery.id, of: delivery.bid)
+            deliveriesByAsk.insert(delivery.id, of: delivery.ask)
+            heldByBid.update(delivery.bid, default: .zero) { $0 += delivery.held }
             scheduleTimer(of: delivery)
         }
-        for order in stored.orders {
+        for order in stored.orders.sorted(by: { $0.id < $1.id }) {
             orders.set(order.id, order)
             linkDerived(order)
         }
