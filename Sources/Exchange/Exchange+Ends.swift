@@ -10,7 +10,7 @@ extension Exchange {
         if let later = state.rigs[delivery.rig]?.ask, later != delivery.ask {
             // What an earlier ask of the rig had sold can be sold again.
             refreshOffer(of: later)
-            if let order = state.orders[later], order.open > .zero { returned.add(order) }
+            if state.isOpen(later) { returned.add(later, .ask) }
         }
         let atFault: OrderID? =
             switch cause {
@@ -18,12 +18,9 @@ extension Exchange {
             case .fundsSpent: delivery.bid
             case .term, .bidClosed, .askClosed, .poolsUnusable: nil
             }
-        if let order = atFault.flatMap({ state.orders[$0] }), order.isAlive {
-            emit(.orderStamped(order.id, stamp: nextStamp()))
-        }
-        for id in [delivery.bid, delivery.ask] {
-            if let order = state.orders[id], order.open > .zero { returned.add(order) }
-        }
+        if let id = atFault, state.orders.with(id, { $0.isAlive }) == true { emit(.orderStamped(id, stamp: nextStamp())) }
+        if state.isOpen(delivery.bid) { returned.add(delivery.bid, .bid) }
+        if state.isOpen(delivery.ask) { returned.add(delivery.ask, .ask) }
     }
 
     /// Why a delivery is over whose time has come.
@@ -39,12 +36,12 @@ extension Exchange {
 
     /// Brings an ask in line with its rig: what it offers, and whether it is in the book. What it delivers stays.
     mutating func refreshOffer(of id: OrderID) {
-        guard let ask = state.orders[id], ask.isAlive, let details = ask.ask, let rig = state.rigs[details.rig],
-            let rules = state.rules
+        guard let ask = state.orders[id], ask.isAlive, case .ask(let details) = ask.details,
+            let rig = state.rigs[details.rig], let rules = state.rules
         else { return }
         let offer = max(ask.delivering, offer(of: details, by: id, rig, rules))
         if offer != ask.lots { emit(.askOffered(id, offer)) }
-        guard let ask = state.orders[id] else { return }
+        guard let ask = offer == ask.lots ? ask : state.orders[id] else { return }
         let isPriced = state.peggedPrice(of: ask, state.references, rules) != nil
         if let reason = suspension(of: ask, rig, isPriced: isPriced) {
             // A rig that is sold out is away for a while before anything changes.
@@ -67,9 +64,9 @@ extension Exchange {
 
     /// Looks at an ask's daily schedule again when it opens or closes next.
     mutating func armSchedule(of id: OrderID) {
-        guard let order = state.orders[id], order.isAlive, let change = order.ask?.schedule?.nextChange(after: time) else {
-            return
-        }
+        guard let order = state.orders[id], order.isAlive, case .ask(let ask) = order.details,
+            let change = ask.schedule?.nextChange(after: time)
+        else { return }
         scheduleChanges[id] = change
         state.timers.schedule(.schedule(id), at: change)
     }

@@ -6,7 +6,7 @@ internal import Units
 /// Fills, and what they cost at most.
 extension Exchange {
     /// Opens a delivery of as many lots, for as long, as the bid can pay for; a bid that can pay for none is suspended.
-    mutating func fill(_ bid: Order, _ ask: Order, _ rig: Rig, _ most: Lots, _ rules: MarketRules) -> Meeting {
+    mutating func fill(_ bid: Order, _ ask: Order, on rig: RigID, _ most: Lots, _ rules: MarketRules) -> Meeting {
         let price = bid.since < ask.since ? bid.price : ask.price
         guard let longest = state.longestTerm(bid, ask, at: time) else { return .passed }
         guard let (offer, term, hold) = affordable(bid, ask, most, price, longest, rules) else {
@@ -17,12 +17,12 @@ extension Exchange {
         }
         let id = DeliveryID(state.counters.delivery)
         if hold > .zero {
-            post(.hold, reference: "delivery:\(id)", [
+            post(.hold, reference: id.reference, [
                 Posting(.available(bid.account), -hold), Posting(.held(bid.account), hold),
             ])
         }
         emit(.deliveryOpened(Delivery(
-            id: id, bid: bid.id, ask: ask.id, rig: rig.id, buyer: bid.account, seller: ask.account, lots: offer.lots,
+            id: id, bid: bid.id, ask: ask.id, rig: rig, buyer: bid.account, seller: ask.account, lots: offer.lots,
             hashrate: offer.hashrate, terms: offer.terms, tariff: state.counters.tariff, openedAt: time,
             expiresAt: time + term, isShortened: term < longest, maxDifficulty: offer.difficulty, allowance: offer.allowance,
             hold: hold, held: hold)))

@@ -22,6 +22,10 @@ extension Exchange {
     /// Bids that rested beside them take part: a returned ask goes to the best of all bids, not of the returned ones.
     mutating func match(_ returned: Returned) {
         guard state.status.phase == .open, !returned.isEmpty else { return }
+        if let id = returned.single {
+            match(id)
+            return
+        }
         var asks = Deque(returned.asks.compactMap { state.book[$0] }.sorted(by: OrderBook.Entry.tradesBefore))
         var bids = returned.bids
         var cursor = state.book.first(on: .bid)
@@ -128,14 +132,14 @@ extension Exchange {
         else { return .passed }
         let (resting, arriving) = bid.since < ask.since ? (bidEntry, askEntry) : (askEntry, bidEntry)
         guard let lots = OrderBook.Taker(arriving).fill(with: resting), let details = ask.ask,
-            let rig = state.rigs[details.rig], let rules = state.rules, bid.price >= ask.price
+            let presence = state.rigs.with(details.rig, { $0.presence }), let rules = state.rules, bid.price >= ask.price
         else { return .passed }
-        guard state.unsuited(bid, ask, rig, at: time) == nil else { return .passed }
+        guard state.unsuited(bid, ask, presence, at: time) == nil else { return .passed }
         guard bid.account != ask.account else {
             preventSelfTrade(bid, ask)
             return .changed
         }
-        return fill(bid, ask, rig, lots, rules)
+        return fill(bid, ask, on: details.rig, lots, rules)
     }
 
     /// The mode is the incoming order's: the one that came later.
@@ -200,8 +204,8 @@ extension Exchange {
     private func suits(_ order: Order, _ found: OrderBook.Match) -> Bool {
         guard let maker = state.orders[found.maker] else { return false }
         let (bid, ask) = order.side == .bid ? (order, maker) : (maker, order)
-        guard let details = ask.ask, let rig = state.rigs[details.rig] else { return false }
-        return state.unsuited(bid, ask, rig, at: time) == nil
+        guard let details = ask.ask, let presence = state.rigs.with(details.rig, { $0.presence }) else { return false }
+        return state.unsuited(bid, ask, presence, at: time) == nil
     }
 }
 

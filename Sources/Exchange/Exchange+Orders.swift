@@ -62,9 +62,9 @@ extension Exchange {
         if order.instructions.isPostOnly, wouldMatch(order) { throw .wouldMatch }
         if order.instructions.timeInForce == .fillOrKill, !canFillWhole(order, rules) { throw .cannotFillWhole }
         emit(.orderPlaced(order))
-        armSchedule(of: order.id)
+        if order.side == .ask { armSchedule(of: order.id) }
         match(order.id)
-        closeRemainder(of: order.id)
+        if order.instructions.timeInForce.isImmediate { closeRemainder(of: order.id) }
         return order.id
     }
 
@@ -82,6 +82,7 @@ extension Exchange {
     /// Closes an order and ends its deliveries, at a time that may have passed while nothing happened.
     mutating func close(_ order: Order, _ reason: CloseReason, at: Timestamp, _ returned: inout Returned) {
         if order.isAlive { emit(.orderClosed(order.id, reason)) }
+        guard order.delivering > .zero else { return }
         for delivery in state.deliveries(of: order.id) where delivery.isRunning {
             end(delivery, order.side == .bid ? .bidClosed : .askClosed, at: at, &returned)
         }

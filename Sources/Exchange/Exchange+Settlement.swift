@@ -70,7 +70,7 @@ extension Exchange {
     /// Gives back what is left of a hold whose delivery nobody settled to the end in time.
     mutating func release(_ delivery: Delivery) {
         if delivery.held > .zero {
-            post(.release, reference: "delivery:\(delivery.id)", [
+            post(.release, reference: delivery.id.reference, [
                 Posting(.held(delivery.buyer), -delivery.held), Posting(.available(delivery.buyer), delivery.held),
             ])
         }
@@ -90,11 +90,13 @@ extension LedgerAccount {
 
 /// A chunk's postings, summed per account.
 private struct SettlementSheet {
-    private var changes: [LedgerAccount: Satoshis] = [:]
+    private var changes = KeyedValues<LedgerAccount, Satoshis>()
 
     func change(of account: LedgerAccount) -> Satoshis { changes[account] ?? .zero }
 
-    mutating func add(_ account: LedgerAccount, _ amount: Satoshis) { changes[account, default: .zero] += amount }
+    mutating func add(_ account: LedgerAccount, _ amount: Satoshis) {
+        if amount != .zero { changes.update(account, default: .zero) { $0 += amount } }
+    }
 
     mutating func move(_ amount: Satoshis, from: LedgerAccount, to: LedgerAccount) {
         add(from, -amount)
@@ -103,6 +105,11 @@ private struct SettlementSheet {
 
     /// By account; without those that do not change.
     var postings: [Posting] {
-        changes.filter { $0.value != .zero }.sorted { $0.key < $1.key }.map { Posting($0.key, $0.value) }
+        changes.all.filter { $0.value != .zero }.sorted { $0.key < $1.key }.map { Posting($0.key, $0.value) }
     }
+}
+
+extension DeliveryID {
+    /// As ledger entries name a delivery.
+    var reference: String { "delivery:" + String(rawValue) }
 }

@@ -172,19 +172,31 @@ public struct Exchange: Sendable {
 
 /// Orders whose lots came back and that want to match again.
 struct Returned {
-    private(set) var bids: Set<OrderID> = []
-    private(set) var asks: Set<OrderID> = []
+    /// The first one; most often there is no other.
+    private var first: (id: OrderID, side: Side)?
+    private var others: [(id: OrderID, side: Side)] = []
 
-    var isEmpty: Bool { bids.isEmpty && asks.isEmpty }
+    var isEmpty: Bool { first == nil }
+    /// nil when there are none or several.
+    var single: OrderID? { others.isEmpty ? first?.id : nil }
+    var bids: Set<OrderID> { all(.bid) }
+    var asks: Set<OrderID> { all(.ask) }
 
     mutating func add(_ order: Order) { add(order.id, order.side) }
 
     mutating func add(_ entry: OrderBook.Entry) { add(entry.id, entry.side) }
 
-    private mutating func add(_ id: OrderID, _ side: Side) {
-        switch side {
-        case .bid: bids.insert(id)
-        case .ask: asks.insert(id)
+    mutating func add(_ id: OrderID, _ side: Side) {
+        if first == nil {
+            first = (id, side)
+        } else if first?.id != id {
+            others.append((id, side))
         }
+    }
+
+    private func all(_ side: Side) -> Set<OrderID> {
+        var result = Set(others.lazy.filter { $0.side == side }.map(\.id))
+        if let first, first.side == side { result.insert(first.id) }
+        return result
     }
 }

@@ -83,6 +83,9 @@ public struct MarketState: Sendable {
         deliveriesByRig.members(of: rig).compactMap { deliveries[$0] }
     }
 
+    /// Whether an order has open lots.
+    func isOpen(_ order: OrderID) -> Bool { orders.with(order) { $0.open > .zero } ?? false }
+
     /// Lots that a rig delivers under other asks than one.
     func lots(soldOf rig: RigID, besides ask: OrderID) -> Lots {
         var sum = Lots.zero

@@ -26,6 +26,9 @@ struct KeyedValues<Key: EntityKey, Value: Sendable>: Sendable {
         body(&rows[slot]!.value)
     }
 
+    /// In no order. O(n)
+    var all: [(key: Key, value: Value)] { rows.compactMap { row in row.map { ($0.key, $0.value) } } }
+
     /// O(1)
     @discardableResult
     mutating func remove(_ key: Key) -> Value? {

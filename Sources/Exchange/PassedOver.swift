@@ -25,7 +25,7 @@ public enum PassedOver: String, Hashable, Sendable, CaseIterable {
 extension MarketState {
     /// Why a bid passes over an ask whose price it crosses; nil when they trade.
     public func passedOver(_ bid: Order, _ ask: Order, _ rig: Rig, at time: Timestamp) -> PassedOver? {
-        if let reason = unsuited(bid, ask, rig, at: time) { return reason }
+        if let reason = unsuited(bid, ask, rig.presence, at: time) { return reason }
         if fewestLots(of: ask) > bid.open { return .rigTooLarge }
         if fewestLots(of: bid) > ask.open { return .belowMinimumFill }
         guard let rules else { return nil }
@@ -35,8 +35,8 @@ extension MarketState {
     }
 
     /// The same, sizes apart.
-    func unsuited(_ bid: Order, _ ask: Order, _ rig: Rig, at time: Timestamp) -> PassedOver? {
-        guard case .online(_, _, let mask) = rig.presence else { return .rigOffline }
+    func unsuited(_ bid: Order, _ ask: Order, _ presence: RigPresence, at time: Timestamp) -> PassedOver? {
+        guard case .online(_, _, let mask) = presence else { return .rigOffline }
         guard let details = bid.bid else { return .noVerifiedPool }
         if let reason = unusable(details.targets, versionMask: mask) { return reason }
         return longestTerm(bid, ask, at: time) == nil ? .endsTooSoon : nil
