@@ -98,13 +98,13 @@ import Testing
             fields: [
                 ("effectiveAt", "\"2027-02-01T00:00:00Z\""), ("tick", "10"), ("lowestPrice", "10"), ("highestPrice", "1000000"),
                 ("mostLots", "500"), ("minimumOrderValue", "2"), ("termSeconds", "120"), ("shortestTermSeconds", "20"),
-                ("sellerFeePPM", "1"), ("buyerFeePPM", "2"), ("smallestSlicePPM", "500000"), ("mostOrders", "50"),
+                ("sellerFeePPM", "1"), ("buyerFeePPM", "2"), ("mostOrders", "50"),
                 ("awayLimitSeconds", "30"), ("holdLimitSeconds", "3600"),
             ],
             required: ["effectiveAt"],
             numbers: [
                 "tick", "lowestPrice", "highestPrice", "mostLots", "minimumOrderValue", "termSeconds", "shortestTermSeconds", "sellerFeePPM",
-                "buyerFeePPM", "smallestSlicePPM", "mostOrders", "awayLimitSeconds", "holdLimitSeconds",
+                "buyerFeePPM", "mostOrders", "awayLimitSeconds", "holdLimitSeconds",
             ],
             counts: ["minimumOrderValue", "sellerFeePPM", "buyerFeePPM", "awayLimitSeconds", "holdLimitSeconds"], texts: ["effectiveAt"]),
         Write(

@@ -155,7 +155,6 @@ private struct RandomRequests {
         if random.chance(30) { members.append("\"highestPrice\":\(number(500...2000))") }
         if random.chance(30) { members.append("\"termSeconds\":\(number(1...120))") }
         if random.chance(30) { members.append("\"shortestTermSeconds\":\(number(1...20))") }
-        if random.chance(30) { members.append("\"smallestSlicePPM\":\(number(1...1_000_000))") }
         if random.chance(30) { members.append("\"buyerFeePPM\":\(number(0...100_000))") }
         if random.chance(30) { members.append("\"mostOrders\":\(number(5...50))") }
         return Request(kind: "rules", method: .post, path: "/v1/market/rules", caller: .admin, body: object(members))

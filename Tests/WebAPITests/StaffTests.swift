@@ -27,7 +27,7 @@ import Units
         let world = World()
         try await world.run { (client) async throws in
             let planned = try await client.post(
-                "/v1/market/rules", as: .admin, #"{"effectiveAt":"2027-01-15T09:00:00Z","sellerFeePPM":5000,"smallestSlicePPM":250000}"#)
+                "/v1/market/rules", as: .admin, #"{"effectiveAt":"2027-01-15T09:00:00Z","sellerFeePPM":5000,"mostOrders":250}"#)
             #expect(planned.status == 201)
             #expect(planned.headers[.location] == "/v1/market")
             #expect(planned["sellerFeePPM"].int == 10_000)
@@ -37,7 +37,7 @@ import Units
             world.market.advance(.seconds(3600))
             let market = try await client.get("/v1/market")
             #expect(market["sellerFeePPM"].int == 5000)
-            #expect(market["smallestSlicePPM"].int == 250_000)
+            #expect(market["mostOrders"].int == 250)
             #expect(market["plannedRules"].items.isEmpty)
         }
     }

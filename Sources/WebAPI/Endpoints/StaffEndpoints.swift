@@ -54,10 +54,10 @@ enum StaffEndpoints {
 }
 
 extension Fields {
-    /// All but what prices and lots mean, and what edges are started with.
+    /// All but what prices and lots mean, what edges are started with, and the parts of rigs, which edges cannot slice yet.
     fileprivate static let changeableRules: Set<String> = [
         "tick", "lowestPrice", "highestPrice", "mostLots", "minimumOrderValue", "termSeconds", "shortestTermSeconds",
-        "sellerFeePPM", "buyerFeePPM", "smallestSlicePPM", "mostOrders", "awayLimitSeconds", "holdLimitSeconds",
+        "sellerFeePPM", "buyerFeePPM", "mostOrders", "awayLimitSeconds", "holdLimitSeconds",
     ]
 
     private static let mostPrice: Int64 = 1_000_000_000_000_000
@@ -80,7 +80,6 @@ extension Fields {
         try set(\.shortestTerm, "shortestTermSeconds", 1...86_400) { .seconds($0) }
         try set(\.sellerFee, "sellerFeePPM", 0...1_000_000) { PartsPerMillion($0) }
         try set(\.buyerFee, "buyerFeePPM", 0...1_000_000) { PartsPerMillion($0) }
-        try set(\.smallestSlice, "smallestSlicePPM", 1...1_000_000) { PartsPerMillion($0) }
         try set(\.mostOrders, "mostOrders", 1...1_000_000) { $0 }
         try set(\.awayLimit, "awayLimitSeconds", 0...Fields.mostSeconds) { .seconds($0) }
         try set(\.holdLimit, "holdLimitSeconds", 0...Fields.mostSeconds) { .seconds($0) }
