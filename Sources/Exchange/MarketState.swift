@@ -207,6 +207,8 @@ public struct StoredState: Sendable {
     public var answers: [(AnswerKey, RecordedAnswer)] = []
     public var farms: [Farm] = []
     public var silences: [(AccountID, Timestamp)] = []
+    /// The last fills, also of deliveries that are over; at most ``RecentTrades/most``.
+    public var trades: [Trade] = []
 
     public init() {}
 }
@@ -244,13 +246,13 @@ extension MarketState {
         }
         for delivery in stored.deliveries.sorted(by: { $0.id < $1.id }) {
             deliveries.set(delivery.id, delivery)
-            trades.append(Trade(delivery))
             if delivery.isRunning { deliveriesByRig.insert(delivery.id, of: delivery.rig) }
             deliveriesByBid.insert(delivery.id, of: delivery.bid)
             deliveriesByAsk.insert(delivery.id, of: delivery.ask)
             heldByBid.update(delivery.bid, default: .zero) { $0 += delivery.held }
             scheduleTimer(of: delivery)
         }
+        for trade in stored.trades.sorted(by: { $0.delivery < $1.delivery }) { trades.append(trade) }
         for order in stored.orders.sorted(by: { $0.id < $1.id }) {
             orders.set(order.id, order)
             linkDerived(order)

@@ -9,6 +9,13 @@ public struct Trade: Hashable, Sendable {
     public var price: Price
     public var lots: Lots
 
+    public init(delivery: DeliveryID, at: Timestamp, price: Price, lots: Lots) {
+        self.delivery = delivery
+        self.at = at
+        self.price = price
+        self.lots = lots
+    }
+
     public init(_ delivery: Delivery) {
         self.delivery = delivery.id
         at = delivery.openedAt

@@ -18,6 +18,7 @@ struct TableReader {
         state.rigs = try all("rigs", TableColumns.rig, rig)
         state.orders = try all("orders", TableColumns.order, where: "live = 1", TableReader.order)
         state.deliveries = try all("deliveries", TableColumns.delivery, where: "live = 1", TableReader.delivery)
+        state.trades = try recentTrades()
         state.billings = try all("billings", TableColumns.billing, where: "live = 1", billing)
         state.balances = try all("ledger_balances", ["kind", "owner", "balance"]) { row in
             guard let kind = UInt8(exactly: try row.int64(0)),
@@ -66,6 +67,17 @@ struct TableReader {
             result.append(try body(row))
         }
         return result
+    }
+
+    private func recentTrades() throws -> [Trade] {
+        var trades: [Trade] = []
+        let latest = "SELECT id, opened_at, price, lots FROM deliveries ORDER BY id DESC LIMIT \(RecentTrades.most)"
+        try connection.forEach(latest, []) { row in
+            trades.append(Trade(
+                delivery: DeliveryID(try row.int64(0)), at: Timestamp(microseconds: try row.int64(1)),
+                price: Price(try row.int64(2)), lots: Lots(try row.int64(3))))
+        }
+        return trades
     }
 
     private func decode<T: BinaryCodable>(

@@ -69,6 +69,7 @@ extension StoredState {
         deposits = state.deposits.keys.compactMap { key in state.deposits[key].map { (key, $0) } }
         answers = state.answers.keys.compactMap { key in state.answers[key].map { (key, $0) } }
         farms = Array(state.farms.values)
+        trades = state.trades.last(RecentTrades.most)
         silences = state.silences.keys.compactMap { key in state.silences[key].map { (key, $0) } }
     }
 
