@@ -408,6 +408,9 @@ extension Event: BinaryCodable {
             w.write(UInt8(29))
             account.encode(into: &w)
             deadline.encode(into: &w)
+        case .holdReleased(let delivery):
+            w.write(UInt8(30))
+            delivery.encode(into: &w)
         }
     }
 
@@ -447,6 +450,7 @@ extension Event: BinaryCodable {
         case 27: self = .rigAssigned(try RigID(from: &r), try FarmID?(from: &r))
         case 28: self = .farmOffered(try FarmID(from: &r), try FarmOffer?(from: &r))
         case 29: self = .silenceSet(try AccountID(from: &r), try Timestamp?(from: &r))
+        case 30: self = .holdReleased(try DeliveryID(from: &r))
         case let tag: throw .unknownTag(tag)
         }
     }

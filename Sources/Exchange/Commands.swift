@@ -196,6 +196,9 @@ public enum Rejection: UInt8, Error, Hashable, Sendable, CaseIterable {
     case effectiveTimeOutOfRange = 43
     case nothingToAmend = 44
     case amendmentNotApplicable = 45
+    case tooManyPoolTargets = 46
+    case tooManyRigs = 47
+    case tooManyFarms = 48
 
     /// Stable code for people and programs.
     public var code: String { "\(self)" }
@@ -240,7 +243,7 @@ public enum Rejection: UInt8, Error, Hashable, Sendable, CaseIterable {
         case .instructionsContradict:
             """
             Instructions exclude each other: good-till-date needs an expiry and others have none; immediate orders are not \
-            post-only, not iceberg and not pegged; asks with a schedule or of a farm are not immediate.
+            post-only, not iceberg and not pegged; pegged orders are not post-only; asks with a schedule or of a farm are not immediate.
             """
         case .offsetOutOfRange: "The offset of a pegged price is too large."
         case .lotsBelowDelivering: "The order delivers more lots than that; cancel it, or wait for deliveries to end."
@@ -253,6 +256,9 @@ public enum Rejection: UInt8, Error, Hashable, Sendable, CaseIterable {
             Rules take effect in the future, within ten years, and at most 16 times are planned; an index is of the last day.
             """
         case .nothingToAmend: "The amendment changes nothing."
+        case .tooManyPoolTargets: "The account has as many pool targets as the market allows: 1,000."
+        case .tooManyRigs: "The account has as many rigs as the market allows it orders, and at least 100."
+        case .tooManyFarms: "The account has as many farms as the market allows: 1,000."
         case .amendmentNotApplicable: "The amendment names a field that this order does not have."
         }
     }

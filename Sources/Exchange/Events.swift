@@ -39,6 +39,8 @@ public enum Event: Hashable, Sendable {
     case farmCreated(Farm)
     case rigAssigned(RigID, FarmID?)
     case farmOffered(FarmID, FarmOffer?)
+    /// What was left of a delivery's hold went back; it is not settled to the end yet.
+    case holdReleased(DeliveryID)
     /// When an account's orders are cancelled unless it is heard of; nil: never.
     case silenceSet(AccountID, Timestamp?)
 }

@@ -4,6 +4,9 @@ internal import Units
 /// Money and things that accounts own.
 extension Exchange {
     static let mostTextBytes = 256
+    /// What an account may have registered.
+    static let mostPoolTargets = 1000
+    static let mostFarms = 1000
 
     /// Whether a stranger's text can be kept: no database's text holds a NUL.
     static func isText(_ text: String, _ bytes: ClosedRange<Int>) -> Bool {
@@ -41,6 +44,7 @@ extension Exchange {
             [name, url, user].allSatisfy({ Exchange.isText($0, 1...Exchange.mostTextBytes) }),
             Exchange.isText(password, 0...Exchange.mostTextBytes)
         else { throw .textTooLong }
+        guard state.targetsByAccount.count(of: owner) < Exchange.mostPoolTargets else { throw .tooManyPoolTargets }
         let id = PoolTargetID(state.counters.target)
         emit(.poolTargetCreated(PoolTarget(
             id: id, owner: owner, name: name, url: url, user: user, password: password, status: .unverified)))
@@ -60,7 +64,27 @@ extension Exchange {
             }
             match(returned)
         }
+        var returned = Returned()
+        reviewPools(of: target.owner, id, &returned)
+        match(returned)
         return .done
+    }
+
+    /// A pool can do less than before: what none of its buyer's pools can take any more ends, and bids wait whose pools have
+    /// all failed. O(the account's bids, deliveries)
+    mutating func reviewPools(of owner: AccountID, _ target: PoolTargetID, _ returned: inout Returned) {
+        let running = state.deliveries.values.filter {
+            $0.isRunning && $0.buyer == owner && state.orders[$0.bid]?.bid?.targets.contains(target) == true
+        }
+        for bid in state.bids(of: owner) where bid.bid?.targets.contains(target) == true && bid.status == .active {
+            let isAnyVerified = bid.bid?.targets.contains { state.isVerified($0) } ?? false
+            if !isAnyVerified { emit(.orderSuspended(bid.id, .poolsUnusable)) }
+        }
+        for delivery in running.sorted(by: { $0.id < $1.id }) {
+            guard case .online(_, _, let mask)? = state.rigs.with(delivery.rig, { $0.presence }) else { continue }
+            let targets = state.orders[delivery.bid]?.bid?.targets ?? []
+            if state.usable(targets, versionMask: mask).isEmpty { end(delivery, .poolsUnusable, at: time, &returned) }
+        }
     }
 
     mutating func registerRig(
@@ -73,6 +97,9 @@ extension Exchange {
         guard state.targets[fallback]?.owner == owner else { throw .poolTargetUnknown }
         let user = "a\(owner).\(name)"
         guard state.rigByUser[user] == nil else { throw .rigNameTaken }
+        // Each may have an ask.
+        let most = max(100, Int(state.rules?.mostOrders ?? MarketRules.usualMostOrders))
+        guard state.rigsByAccount.count(of: owner) < most else { throw .tooManyRigs }
         let id = RigID(state.counters.rig)
         emit(.rigRegistered(Rig(id: id, owner: owner, user: user, passwordDigest: digest, fallback: fallback)))
         return .rig(id, user: user)

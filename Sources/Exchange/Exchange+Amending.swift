@@ -30,7 +30,8 @@ extension Exchange {
         case .ask(let ask): try amend(&new, ask, amendment, rules)
         }
         try amendInstructions(of: &new, amendment, rules)
-        if new.instructions.peg != nil, !state.follow(&new, state.references, rules) {
+        let isPriceAmended = amendment.price != nil || amendment.offset != nil
+        if isPriceAmended, new.instructions.peg != nil, !state.follow(&new, state.references, rules) {
             // The last price stays until the reference is back, but never beyond the new limit.
             new.price = new.side == .bid ? min(old.price, new.limit) : max(old.price, new.limit)
         }

@@ -35,14 +35,16 @@ extension Exchange {
     }
 
     /// Brings an ask in line with its rig: what it offers, and whether it is in the book. What it delivers stays.
-    mutating func refreshOffer(of id: OrderID) {
+    ///
+    /// - Parameter references: those of now, where many orders are looked at
+    mutating func refreshOffer(of id: OrderID, _ references: ReferencePrices? = nil) {
         guard let ask = state.orders[id], ask.isAlive, case .ask(let details) = ask.details,
             let rig = state.rigs[details.rig], let rules = state.rules
         else { return }
         let offer = max(ask.delivering, offer(of: details, by: id, rig, rules))
         if offer != ask.lots { emit(.askOffered(id, offer)) }
         guard let ask = offer == ask.lots ? ask : state.orders[id] else { return }
-        let isPriced = state.peggedPrice(of: ask, state.references, rules) != nil
+        let isPriced = state.peggedPrice(of: ask, references ?? state.references, rules) != nil
         if let reason = suspension(of: ask, rig, isPriced: isPriced) {
             // A rig that is sold out is away for a while before anything changes.
             guard ask.delivering < ask.lots || reason != .rigOffline else { return }
@@ -74,8 +76,9 @@ extension Exchange {
     /// Accounts have more funds to use: their bids that waited for money are back in the book, and those that passed
     /// over a rig for want of it meet the asks again. O(bids that waited, and those whose prices cross asks)
     mutating func resume(_ accounts: Set<AccountID>, _ returned: inout Returned) {
+        let references = state.pegged.isEmpty ? nil : state.references
         let waiting = accounts.flatMap { state.unfundedBids.members(of: $0) }.compactMap { state.orders[$0] }
-        for bid in waiting.sorted(by: { ($0.account, $0.stamp) < ($1.account, $1.stamp) }) { revive(bid.id) }
+        for bid in waiting.sorted(by: { ($0.account, $0.stamp) < ($1.account, $1.stamp) }) { revive(bid.id, references) }
         var cursor = state.book.first(on: .bid)
         while let here = cursor, let ask = state.book.best(.ask) {
             let bid = state.book[here]
@@ -86,14 +89,14 @@ extension Exchange {
     }
 
     /// Puts a suspended bid back into the book if nothing keeps it out any more.
-    mutating func revive(_ id: OrderID) {
+    mutating func revive(_ id: OrderID, _ references: ReferencePrices? = nil) {
         guard let bid = state.orders[id], let details = bid.bid, case .suspended(let reason) = bid.status,
             let rules = state.rules
         else { return }
         let obstacle: SuspensionReason? =
             if reason == .poolsUnusable, !details.targets.contains(where: { state.isVerified($0) }) {
                 .poolsUnusable
-            } else if state.peggedPrice(of: bid, state.references, rules) == nil {
+            } else if state.peggedPrice(of: bid, references ?? state.references, rules) == nil {
                 .noReference
             } else {
                 state.affords(bid, hold: leastHold(of: bid, rules)) ? nil : .insufficientFunds

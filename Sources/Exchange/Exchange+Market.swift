@@ -7,9 +7,21 @@ extension Exchange {
         guard phase != state.status.phase else { return .done }
         emit(.phaseChanged(phase))
         // Everything that changed meanwhile meets now, at the prices of now.
-        if phase == .open, !state.pegged.isEmpty, let rules = state.rules { _ = reprice(rules) }
-        matchAll()
+        if phase == .open, let rules = state.rules {
+            if !state.pegged.isEmpty { _ = reprice(rules) }
+            matchAll()
+            completeOffers(rules)
+        }
         return .done
+    }
+
+    /// Rigs that joined offered farms meanwhile are offered.
+    private mutating func completeOffers(_ rules: MarketRules) {
+        for farm in state.farms.values.filter({ $0.offer != nil }).sorted(by: { $0.id < $1.id }) {
+            let unsold = state.rigs(of: farm.id).filter { $0.ask == nil }.map(\.id)
+            guard let offer = farm.offer, !offer.isOver(at: time) else { continue }
+            place(offer, of: farm.id, farm.owner, on: unsold, rules)
+        }
     }
 
     /// Everything that may suit each other by now meets.
@@ -36,12 +48,13 @@ extension Exchange {
 
     /// Other limits, fees and parts may let orders trade that could not before; they meet with what ends at that time.
     mutating func reviewOrders(_ returned: inout Returned) {
+        let references = state.pegged.isEmpty ? nil : state.references
         for order in state.orders.values.filter(\.isAlive).sorted(by: { $0.id < $1.id }) {
             switch order.side {
             case .bid:
-                revive(order.id)
+                revive(order.id, references)
                 closeIfSpent(order.id)
-            case .ask: refreshOffer(of: order.id)
+            case .ask: refreshOffer(of: order.id, references)
             }
             if let order = state.orders[order.id], order.open > .zero { returned.add(order) }
         }
@@ -60,6 +73,7 @@ extension Exchange {
 extension Exchange {
     mutating func createFarm(_ owner: AccountID, _ name: String) throws(Rejection) -> Outcome {
         guard owner.rawValue > 0, Exchange.isText(name, 1...64) else { throw .textTooLong }
+        guard state.farmsByAccount.count(of: owner) < Exchange.mostFarms else { throw .tooManyFarms }
         let id = FarmID(state.counters.farm)
         emit(.farmCreated(Farm(id: id, owner: owner, name: name)))
         return .farm(id)
@@ -80,7 +94,7 @@ extension Exchange {
             if offer.isOver(at: time) {
                 emit(.farmOffered(farm, nil))
             } else {
-                try place(offer, of: farm, owner, on: [id], rules)
+                place(offer, of: farm, owner, on: [id], rules)
             }
         }
         return .done
@@ -103,7 +117,7 @@ extension Exchange {
             adopt(offer, ask, rules, &returned)
         }
         match(returned)
-        try place(offer, of: id, owner, on: unsold.map(\.id), rules)
+        place(offer, of: id, owner, on: unsold.map(\.id), rules)
         return .farm(id)
     }
 
@@ -124,7 +138,7 @@ extension Exchange {
 
     private mutating func place(
         _ offer: FarmOffer, of farm: FarmID, _ owner: AccountID, on rigs: [RigID], _ rules: MarketRules
-    ) throws(Rejection) {
+    ) {
         guard state.status.phase == .open, !offer.isOver(at: time + rules.shortestTerm) else { return }
         for id in rigs {
             guard let rig = state.rigs[id], rig.ask == nil, state.orderCount(of: owner) < Int(rules.mostOrders) else {

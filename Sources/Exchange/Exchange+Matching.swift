@@ -26,63 +26,96 @@ extension Exchange {
             match(id)
             return
         }
-        var asks = Deque(returned.asks.compactMap { state.book[$0] }.sorted(by: OrderBook.Entry.tradesBefore))
+        var asks = Deque(returned.asks.compactMap { returnedAsk($0) }.sorted { $0.entry.tradesBefore($1.entry) })
         var bids = returned.bids
         var cursor = state.book.first(on: .bid)
         while let here = cursor {
             let bid = state.book[here]
-            while let gone = asks.first, state.book[gone.id] == nil { asks.removeFirst() }
-            guard let best = asks.first, bid.price >= best.price else { break }
-            let following = state.book.next(after: here)
-            let isLastOfLevel = following.map { state.book[$0].price != bid.price } ?? true
+            while let gone = asks.first, state.book[gone.entry.id] == nil { asks.removeFirst() }
+            guard let best = asks.first?.entry, bid.price >= best.price else { break }
+            let following = state.book.next(after: here).map { (cursor: $0, entry: state.book[$0]) }
+            let isLastOfLevel = following.map { $0.entry.price != bid.price } ?? true
             if bids.remove(bid.id) != nil {
                 // An iceberg's next part comes after the others of its price.
                 if match(bid.id, stopsWhenRestamped: !isLastOfLevel) { bids.insert(bid.id) }
-                cursor = following
-            } else {
-                let isLoosened = meet(bid, &asks, isLastOfLevel: isLastOfLevel)
-                cursor = isLoosened ? state.book.first(on: .bid) : following
-                if isLoosened { bids.insert(bid.id) }
+            } else if meet(bid, &asks, isLastOfLevel: isLastOfLevel) {
+                bids.insert(bid.id)
+                cursor = state.book.first(on: .bid)
+                continue
             }
+            // A loosened ask may have taken the one that follows, or its displayed part.
+            guard let following, let now = state.book[following.entry.id], now.stamp == following.entry.stamp else {
+                cursor = following == nil ? nil : state.book.first(on: .bid)
+                continue
+            }
+            cursor = following.cursor
         }
-        var waiting = Deque(bids.compactMap { state.book[$0] }.sorted(by: OrderBook.Entry.tradesBefore))
+        var waiting = Deque(bids.compactMap { state.book[$0] }.sorted { $0.tradesBefore($1) })
         while let bid = waiting.popFirst() {
             guard match(bid.id, stopsWhenRestamped: waiting.first?.price == bid.price), let left = state.book[bid.id] else {
                 continue
             }
-            Exchange.insert(left, &waiting)
+            waiting.insert(left, at: waiting.firstIndex { left.tradesBefore($0) } ?? waiting.count)
         }
     }
 
-    private static func insert(_ entry: OrderBook.Entry, _ queue: inout Deque<OrderBook.Entry>) {
-        queue.insert(entry, at: queue.firstIndex { OrderBook.Entry.tradesBefore(entry, $0) } ?? queue.count)
+    /// A returned ask, with what does not change while orders are matched.
+    private struct ReturnedAsk {
+        var entry: OrderBook.Entry
+        var versionMask: UInt32
+    }
+
+    /// nil when its rig is away, so that it suits nobody.
+    private func returnedAsk(_ id: OrderID) -> ReturnedAsk? {
+        guard let entry = state.book[id], case .ask(let ask)? = state.orders[id]?.details,
+            case .online(_, _, let mask)? = state.rigs.with(ask.rig, { $0.presence })
+        else { return nil }
+        return ReturnedAsk(entry: entry, versionMask: mask)
     }
 
     /// A resting bid meets returned asks, best first.
     ///
     /// - Returns: whether better bids may suit an ask now that they passed over before, or the bid other asks
-    private mutating func meet(
-        _ bid: OrderBook.Entry, _ asks: inout Deque<OrderBook.Entry>, isLastOfLevel: Bool
-    ) -> Bool {
+    private mutating func meet(_ bid: OrderBook.Entry, _ asks: inout Deque<ReturnedAsk>, isLastOfLevel: Bool) -> Bool {
         var place = 0
-        while place < asks.count, let now = state.book[bid.id] {
-            // An iceberg's next part comes after the others of its price.
-            guard now.stamp == bid.stamp || isLastOfLevel else { return false }
-            guard let ask = state.book[asks[place].id] else {
+        var now = bid
+        // What its pools cannot take they cannot take of any rig.
+        var refusedMasks: [UInt32] = []
+        while place < asks.count {
+            let candidate = asks[place]
+            guard candidate.entry.price <= now.price else { return false }
+            if OrderBook.Taker(candidate.entry).fill(with: now) == nil || refusedMasks.contains(candidate.versionMask) {
+                place += 1
+                continue
+            }
+            guard let ask = state.book[candidate.entry.id] else {
                 asks.remove(at: place)
                 continue
             }
-            guard ask.price <= now.price else { return false }
-            switch meet(bid: now.id, ask: ask.id) {
-            case .passed: place += 1
-            case .loosened: return true
-            case .changed:
-                guard let left = state.book[ask.id], left.stamp != ask.stamp else { continue }
+            guard ask.stamp == candidate.entry.stamp else {
+                // Its next part comes after the others of its price.
                 asks.remove(at: place)
-                Exchange.insert(left, &asks)
+                Exchange.insert(ReturnedAsk(entry: ask, versionMask: candidate.versionMask), &asks)
+                continue
             }
+            asks[place].entry = ask
+            switch meet(bid: now.id, ask: ask.id) {
+            case .passed:
+                place += 1
+                let targets = state.orders[bid.id]?.bid?.targets ?? []
+                if state.usable(targets, versionMask: candidate.versionMask).isEmpty { refusedMasks.append(candidate.versionMask) }
+            case .loosened: return true
+            case .changed: break
+            }
+            // An iceberg's next part comes after the others of its price.
+            guard let left = state.book[bid.id], left.stamp == bid.stamp || isLastOfLevel else { return false }
+            now = left
         }
         return false
+    }
+
+    private static func insert(_ ask: ReturnedAsk, _ queue: inout Deque<ReturnedAsk>) {
+        queue.insert(ask, at: queue.firstIndex { ask.entry.tradesBefore($0.entry) } ?? queue.count)
     }
 
     /// Matches an order with the other side of the book.
@@ -95,7 +128,7 @@ extension Exchange {
         var walking = [id]
         while let taker = walking.popLast() {
             let stays = stopsWhenRestamped && taker == id
-            if let loosened = walk(taker, whileStamped: stays ? stamp : nil) { walking += [taker, loosened] }
+            walking += walk(taker, whileStamped: stays ? stamp : nil)
             if stopsWhenRestamped, let now = state.book[id], now.stamp != stamp { return true }
         }
         return false
@@ -104,22 +137,29 @@ extension Exchange {
     /// Lets an order meet those of the other side, best first, until nothing more suits it.
     ///
     /// - Parameter stamp: ends when the order has another one; nil: goes on
-    /// - Returns: a resting order that was loosened; then there is more to do
-    private mutating func walk(_ id: OrderID, whileStamped stamp: Int64?) -> OrderID? {
-        guard let entry = state.book[id] else { return nil }
+    /// - Returns: who is to walk next, the last one first: a resting order that was loosened, and then this one again. One
+    ///   that fills whole or not at all goes on before others have their turn.
+    private mutating func walk(_ id: OrderID, whileStamped stamp: Int64?) -> [OrderID] {
+        guard let entry = state.book[id], let timeInForce = state.orders.with(id, { $0.instructions.timeInForce }) else {
+            return []
+        }
         var taker = OrderBook.Taker(entry)
+        var loosened: [OrderID] = []
         while let found = state.book.next(for: &taker) {
             let (bid, ask) = entry.side == .bid ? (id, found.maker) : (found.maker, id)
             let meeting = meet(bid: bid, ask: ask)
-            if meeting == .loosened, isLoose(found.maker) { return found.maker }
-            guard let left = state.book[id], left.stamp == stamp ?? left.stamp else { return nil }
+            if meeting == .loosened, isLoose(found.maker) {
+                if timeInForce != .fillOrKill { return [id, found.maker] }
+                loosened.append(found.maker)
+            }
+            guard let left = state.book[id], left.stamp == stamp ?? left.stamp else { break }
             switch meeting {
             case .passed: state.book.skip(found, &taker)
             case .changed: taker.lots = left.lots
             case .loosened: taker = OrderBook.Taker(left)
             }
         }
-        return nil
+        return loosened
     }
 
     /// Whether an order is a remainder below its minimum, which may fill whole.
@@ -210,14 +250,14 @@ extension Exchange {
 }
 
 extension OrderBook.Entry {
-    /// Whether an order of the same side trades first: by price, then by stamp.
-    fileprivate static func tradesBefore(_ a: Self, _ b: Self) -> Bool {
-        guard a.price == b.price else {
-            switch a.side {
-            case .bid: return a.price > b.price
-            case .ask: return a.price < b.price
+    /// Whether it trades before another order of its side: by price, then by stamp.
+    fileprivate func tradesBefore(_ other: Self) -> Bool {
+        guard price == other.price else {
+            switch side {
+            case .bid: return price > other.price
+            case .ask: return price < other.price
             }
         }
-        return a.stamp < b.stamp
+        return stamp < other.stamp
     }
 }

@@ -180,6 +180,8 @@ extension Exchange {
         }
         let rests = instructions.isPostOnly || instructions.displayed != nil || instructions.peg != nil
         if rests, instructions.timeInForce.isImmediate { throw .instructionsContradict }
+        // A price that moves by itself may move onto the other side.
+        if instructions.isPostOnly, instructions.peg != nil { throw .instructionsContradict }
     }
 
     /// How far ahead expiries and rules may be planned.

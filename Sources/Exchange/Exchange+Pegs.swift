@@ -77,13 +77,13 @@ extension Exchange {
         }
         if !repricings.isEmpty { emit(.ordersRepriced(repricings)) }
         for repricing in repricings {
-            if state.orders[repricing.order]?.status == .suspended(.insufficientFunds) { revive(repricing.order) }
+            if state.orders[repricing.order]?.status == .suspended(.insufficientFunds) { revive(repricing.order, references) }
             closeIfSpent(repricing.order)
         }
         for id in stranded where state.orders[id]?.status == .active { emit(.orderSuspended(id, .noReference)) }
         var returned = Returned()
         for id in found {
-            if state.orders[id]?.side == .ask { refreshOffer(of: id) } else { revive(id) }
+            if state.orders[id]?.side == .ask { refreshOffer(of: id, references) } else { revive(id, references) }
         }
         for id in repricings.map(\.order) + found {
             if let order = state.orders[id], order.open > .zero { returned.add(order) }

@@ -11,7 +11,11 @@ extension Exchange {
         // A rig that came back rolling bits that its buyer's pools do not allow cannot go on.
         for delivery in state.deliveries(on: id) {
             let targets = state.orders[delivery.bid]?.bid?.targets ?? []
-            if state.usable(targets, versionMask: mask).isEmpty { end(delivery, .rigAway, at: time, &returned) }
+            // Its own bits are the rig's affair, pools that take no rig at all are the buyer's.
+            let takeAny = !state.usable(targets, versionMask: 0).isEmpty
+            if state.usable(targets, versionMask: mask).isEmpty {
+                end(delivery, takeAny ? .rigAway : .poolsUnusable, at: time, &returned)
+            }
         }
         rematch(askOf: id, &returned)
         return .done
@@ -60,14 +64,14 @@ extension Exchange {
     mutating func poolsUnusable(_ id: DeliveryID, reason: String) throws(Rejection) -> Outcome {
         guard let delivery = state.deliveries[id], delivery.isRunning else { throw .deliveryUnknown }
         var returned = Returned()
-        for target in state.orders[delivery.bid]?.bid?.targets ?? [] {
-            guard case .verified? = state.targets[target]?.status else { continue }
-            emit(.poolTargetChanged(target, .failed(reason: reason.storable)))
-        }
-        if let bid = state.orders[delivery.bid], bid.isAlive { emit(.orderSuspended(bid.id, .poolsUnusable)) }
+        let failing = (state.orders[delivery.bid]?.bid?.targets ?? []).filter { state.isVerified($0) }
+        for target in failing { emit(.poolTargetChanged(target, .failed(reason: reason.storable))) }
+        if let bid = state.orders[delivery.bid], bid.isAlive, bid.status != .suspended(.poolsUnusable) { emit(.orderSuspended(bid.id, .poolsUnusable)) }
         for running in state.deliveries(of: delivery.bid) where running.isRunning {
             end(running, .poolsUnusable, at: time, &returned)
         }
+        // Other bids of the account may have had no other pools.
+        for target in failing { reviewPools(of: delivery.buyer, target, &returned) }
         match(returned)
         return .done
     }
@@ -75,7 +79,11 @@ extension Exchange {
     mutating func underDelivered(_ id: DeliveryID, _ hashrate: Hashrate) throws(Rejection) -> Outcome {
         guard let delivery = state.deliveries[id], delivery.isRunning else { throw .deliveryUnknown }
         guard hashrate.hashesPerSecond >= 0, hashrate < delivery.hashrate else { throw .amountOutOfRange }
-        emit(.rigMeasured(delivery.rig, hashrate))
+        // What is missing of what was sold is missing of the rig.
+        let measured = state.rigs.with(delivery.rig) { $0.measured.hashesPerSecond } ?? 0
+        let missing = delivery.hashrate.hashesPerSecond - hashrate.hashesPerSecond
+        let left = Hashrate(hashesPerSecond: max(min(measured, hashrate.hashesPerSecond), measured - missing))
+        if left.hashesPerSecond != measured { emit(.rigMeasured(delivery.rig, left)) }
         var returned = Returned()
         end(delivery, .underDelivery, at: time, &returned)
         match(returned)

@@ -67,14 +67,13 @@ extension Exchange {
         return max(.zero, budget - bid.spent - state.held(by: id))
     }
 
-    /// Gives back what is left of a hold whose delivery nobody settled to the end in time.
+    /// Gives back what is left of a hold whose delivery nobody settled to the end in time. Work that arrives later is
+    /// charged to what is available then.
     mutating func release(_ delivery: Delivery) {
-        if delivery.held > .zero {
-            post(.release, reference: delivery.id.reference, [
-                Posting(.held(delivery.buyer), -delivery.held), Posting(.available(delivery.buyer), delivery.held),
-            ])
-        }
-        emit(.deliveryClosed(delivery.id))
+        post(.release, reference: delivery.id.reference, [
+            Posting(.held(delivery.buyer), -delivery.held), Posting(.available(delivery.buyer), delivery.held),
+        ])
+        emit(.holdReleased(delivery.id))
     }
 }
 

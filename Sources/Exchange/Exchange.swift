@@ -40,10 +40,15 @@ public struct Exchange: Sendable {
         time = max(now, time)
         events.removeAll(keepingCapacity: true)
         adoptDueRules()
-        fireTimers()
+        // Before anything that is due changes the prices that are followed: so a look that changed nothing, and is in no
+        // journal, makes no difference.
+        var returned = Returned()
         if time.seconds > lastSecond, state.status.phase == .open, !state.pegged.isEmpty, let rules = state.rules {
-            match(reprice(rules))
+            returned = reprice(rules)
         }
+        fireTimers(&returned)
+        match(returned)
+        if state.hasManyOutdatedTimers { forgetOutdatedTimers() }
         let outcome = answer(envelope)
         return (outcome, events)
     }
@@ -125,16 +130,19 @@ public struct Exchange: Sendable {
 
     // MARK: - Time
 
-    private mutating func fireTimers() {
-        while let first = state.timers.next, first.at <= time {
-            // All ends of one instant return their lots first, in delivery order; then they match.
-            var returned = Returned()
-            while let timer = state.timers.next, timer.at == first.at {
-                while state.timers.next == timer { state.timers.popFirst() }
-                fire(timer, &returned)
-            }
-            match(returned)
+    /// All ends of one instant return their lots first, in delivery order; then they match. After a pause that goes for all
+    /// instants that have passed: nothing is matched that was over since.
+    private mutating func fireTimers(_ returned: inout Returned) {
+        while let timer = state.timers.next, timer.at <= time {
+            while state.timers.next == timer { state.timers.popFirst() }
+            fire(timer, &returned)
         }
+    }
+
+    private mutating func forgetOutdatedTimers() {
+        state.rebuildTimers()
+        scheduleChanges = scheduleChanges.filter { state.scheduledAsks.contains($0.key) }
+        for (id, change) in scheduleChanges { state.timers.schedule(.schedule(id), at: change) }
     }
 
     private mutating func fire(_ timer: Timer, _ returned: inout Returned) {
@@ -149,10 +157,9 @@ public struct Exchange: Sendable {
             for delivery in state.deliveries(on: id) { end(delivery, .rigAway, at: timer.at, &returned) }
         case .hold(let id):
             guard let delivery = state.deliveries[id], case .ended(let end, _) = delivery.phase, let rules = state.rules,
-                end + rules.holdLimit <= timer.at
+                end + rules.holdLimit <= timer.at, delivery.held > .zero
             else { return }
             release(delivery)
-            closeIfSpent(delivery.bid)
             resume([delivery.buyer], &returned)
         case .rules: reviewOrders(&returned)
         case .expiry(let id):

@@ -15,12 +15,14 @@ extension MarketState {
             post(entry)
         case .poolTargetCreated(let target):
             targets.set(target.id, target)
+            targetsByAccount.insert(target.id, of: target.owner)
             counters.target = target.id.rawValue + 1
         case .poolTargetChanged(let id, let status):
             targets.update(id) { $0.status = status }
         case .rigRegistered(let rig):
             rigs.set(rig.id, rig)
             rigByUser[rig.user] = rig.id
+            rigsByAccount.insert(rig.id, of: rig.owner)
             counters.rig = rig.id.rawValue + 1
         case .rigOnline(let id, let edge, let session, let mask):
             rigs.update(id) {
@@ -57,6 +59,12 @@ extension MarketState {
             settle(line)
         case .deliveryClosed(let id):
             close(id)
+        case .holdReleased(let id):
+            let (held, bid) = deliveries.update(id) { delivery in
+                defer { delivery.held = .zero }
+                return (delivery.held, delivery.bid)
+            }
+            heldByBid.update(bid, default: .zero) { $0 -= held }
         case .answerRecorded(let key, let answer):
             record(answer, for: key)
         case .orderAmended(let order):
@@ -76,6 +84,7 @@ extension MarketState {
             status.index = index
         case .farmCreated(let farm):
             farms.set(farm.id, farm)
+            farmsByAccount.insert(farm.id, of: farm.owner)
             counters.farm = farm.id.rawValue + 1
         case .rigAssigned(let id, let farm):
             rigsByFarm.remove(id)

@@ -34,6 +34,9 @@ public struct MarketState: Sendable {
     /// Those that are running.
     var deliveriesByRig = Multimap<RigID, DeliveryID>()
     var rigsByFarm = Multimap<FarmID, RigID>()
+    var targetsByAccount = Multimap<AccountID, PoolTargetID>()
+    var rigsByAccount = Multimap<AccountID, RigID>()
+    var farmsByAccount = Multimap<AccountID, FarmID>()
     /// Orders that are alive.
     var ordersByAccount = Multimap<AccountID, OrderID>()
     /// Bids that are suspended for want of funds.
@@ -222,13 +225,20 @@ extension MarketState {
         status = stored.status
         counters = stored.counters
         _ = try Ledger(balances: Dictionary(stored.balances.map { ($0.0, $0.1) }) { $1 })
-        for target in stored.targets { targets.set(target.id, target) }
+        for target in stored.targets {
+            targets.set(target.id, target)
+            targetsByAccount.insert(target.id, of: target.owner)
+        }
         for rig in stored.rigs {
             rigs.set(rig.id, rig)
             rigByUser[rig.user] = rig.id
+            rigsByAccount.insert(rig.id, of: rig.owner)
             if let farm = rig.farm { rigsByFarm.insert(rig.id, of: farm) }
         }
-        for farm in stored.farms { farms.set(farm.id, farm) }
+        for farm in stored.farms {
+            farms.set(farm.id, farm)
+            farmsByAccount.insert(farm.id, of: farm.owner)
+        }
         for (account, deadline) in stored.silences {
             silences.set(account, deadline)
             timers.schedule(.silence(account), at: deadline)

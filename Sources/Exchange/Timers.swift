@@ -51,12 +51,34 @@ struct TimerQueue: Sendable {
     mutating func schedule(_ deadline: Deadline, at: Timestamp) { heap.insert(Timer(at: at, deadline: deadline)) }
 
     mutating func popFirst() { _ = heap.popMin() }
+
+    var count: Int { heap.count }
 }
 
 extension MarketState {
     /// Forgets the deadlines before `time`: for a state that follows an exchange which has fired them.
     public mutating func dropTimers(before time: Timestamp) {
         while let first = timers.next, first.at < time { timers.popFirst() }
+        if hasManyOutdatedTimers { rebuildTimers() }
+    }
+
+    /// Whether most deadlines must be outdated: of orders that are gone, or put off. Each entity has two at most.
+    var hasManyOutdatedTimers: Bool {
+        timers.count > 10_000 + 4 * (deliveries.count + orders.count + rigs.count + silences.count)
+    }
+
+    /// The deadlines that the entities still have. O(entities)
+    mutating func rebuildTimers() {
+        timers = TimerQueue()
+        for planned in status.scheduled { timers.schedule(.rules, at: planned.effectiveAt) }
+        for delivery in deliveries.values { scheduleTimer(of: delivery) }
+        for rig in rigs.values { scheduleTimer(of: rig) }
+        for account in silences.keys {
+            if let deadline = silences[account] { timers.schedule(.silence(account), at: deadline) }
+        }
+        for order in orders.values where order.isAlive {
+            if let expiry = order.instructions.expiresAt { timers.schedule(.expiry(order.id), at: expiry) }
+        }
     }
 }
 

@@ -367,7 +367,7 @@ extension Appended {
                     .rigMeasured, .orderPlaced, .askOffered, .orderSuspended, .orderResumed, .orderStamped,
                     .orderClosed, .deliveryOpened, .deliveryEnded, .deliveryClosed, .answerRecorded, .orderAmended,
                     .ordersRepriced, .phaseChanged, .rulesScheduled, .rulesChanged, .indexPublished, .farmCreated,
-                    .rigAssigned, .farmOffered, .silenceSet:
+                    .rigAssigned, .farmOffered, .silenceSet, .holdReleased:
                     break
                 }
             }

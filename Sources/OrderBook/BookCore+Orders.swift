@@ -118,8 +118,43 @@ extension BookCore {
         if tail < 0 || slots[Int(tail)].stamp <= slots[Int(slot)].stamp {
             link(slot, level, behind: tail)
         } else {
-            link(slot, level, behind: Self.lastNotAfter(slots[Int(slot)].stamp, levels[Int(level)], slots))
+            linkInside(slot, level)
         }
+    }
+
+    /// Orders that return at one time come by stamp: each is near the one before.
+    @usableFromInline @inline(never)
+    func linkInside(_ slot: Int32, _ level: Int32) {
+        let side = sides + Int(levels[Int(level)].side.rawValue)
+        let near = side.pointee.inside
+        let isNear = near >= 0 && near < slotsUsed && slots[Int(near)].generation == side.pointee.insideGeneration
+            && slots[Int(near)].level == level
+        let place = lastNotAfter(slots[Int(slot)].stamp, levels[Int(level)], near: isNear ? near : Self.none)
+        link(slot, level, behind: place)
+        side.pointee.inside = slot
+        side.pointee.insideGeneration = slots[Int(slot)].generation
+    }
+
+    /// The same as ``lastNotAfter(_:_:_:)``, looking from an order of the level too. O(the nearest of the three)
+    private func lastNotAfter(_ stamp: Int64, _ level: Level, near: Int32) -> Int32 {
+        var ahead = level.head, behind = level.tail, near = near
+        while ahead >= 0, behind >= 0 {
+            if slots[Int(ahead)].stamp > stamp { return slots[Int(ahead)].previous }
+            if slots[Int(behind)].stamp <= stamp { return behind }
+            if near >= 0 {
+                let next = slots[Int(near)].next
+                if slots[Int(near)].stamp > stamp {
+                    near = slots[Int(near)].previous
+                } else if next < 0 || slots[Int(next)].stamp > stamp {
+                    return near
+                } else {
+                    near = next
+                }
+            }
+            ahead = slots[Int(ahead)].next
+            behind = slots[Int(behind)].previous
+        }
+        return Self.none
     }
 
     /// The last order of a level whose stamp is not later; ``none`` if there is none. O(the nearer of the orders ahead and behind)

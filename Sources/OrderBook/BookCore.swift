@@ -35,6 +35,9 @@ struct BookCore {
     struct SideState {
         @usableFromInline var best: Int32
         @usableFromInline var index: LevelIndex
+        /// The slot that last went between others of its level; not to be believed before its generation is compared.
+        var inside = BookCore.none
+        var insideGeneration: UInt32 = 0
 
         init(best: Int32, index: LevelIndex) {
             self.best = best

@@ -29,7 +29,8 @@ extension Rejection {
         case .poolTargetUnknown, .rigUnknown, .orderUnknown, .deliveryUnknown, .farmUnknown: .notFound
         case .marketAlreadyDefined, .duplicateReference, .rigNameTaken, .rigAlreadyOffered, .duplicateClientOrderID,
             .orderClosed, .staleSession, .idempotencyKeyReused, .marketCancelOnly, .marketHalted, .wouldMatch,
-            .cannotFillWhole, .lotsBelowDelivering, .tooManyOrders, .farmNotOffered:
+            .cannotFillWhole, .lotsBelowDelivering, .tooManyOrders, .farmNotOffered,
+            .tooManyPoolTargets, .tooManyRigs, .tooManyFarms:
             .conflict
         case .insufficientFunds: .init(code: 402, reasonPhrase: "Payment Required")
         case .rulesInvalid, .amountOutOfRange, .textTooLong, .poolTargetUnverified, .targetCountOutOfRange,
@@ -69,7 +70,8 @@ extension Rejection {
         case .effectiveTimeOutOfRange: "effectiveAt"
         case .marketUndefined, .marketAlreadyDefined, .rulesInvalid, .textTooLong, .poolTargetUnknown, .rigUnknown,
             .orderValueTooSmall, .insufficientFunds, .orderUnknown, .orderClosed, .deliveryUnknown, .staleSession,
-            .tooManyTotals, .marketCancelOnly, .marketHalted, .tooManyOrders, .farmUnknown, .farmNotOffered,
+            .tooManyTotals, .marketCancelOnly, .marketHalted, .tooManyOrders, .tooManyPoolTargets,
+            .tooManyRigs, .tooManyFarms, .farmUnknown, .farmNotOffered,
             .nothingToAmend:
             nil
         }

@@ -301,7 +301,8 @@ struct Auditor {
                     check(Auditor.isOpen(schedule, time), "delivery \(delivery.id) runs outside its ask's schedule")
                 }
             case .ended(let at, _):
-                check(at.microseconds + rules.holdLimit.microseconds > time.microseconds, "hold is overdue")
+                let isDue = at.microseconds + rules.holdLimit.microseconds <= time.microseconds
+                check(!isDue || delivery.held == .zero, "hold is overdue")
                 check(at >= delivery.openedAt && at <= delivery.expiresAt, "delivery \(delivery.id) ended outside itself")
             }
             check(delivery.held >= .zero && delivery.held <= delivery.hold, "delivery \(delivery.id) holds too much")

@@ -24,6 +24,9 @@ import Units
         s.advance(to: 630)
         #expect(s.held(1) == 0)
         #expect(s.available(1) == 200_000)
+        // What is reported late is charged to what is there.
+        s.settle(1, seconds: 10, lots: 1, final: true, at: 640)
+        #expect(s.available(1) == 200_000 - 9_961 - 99)
         #expect(s.state.deliveries.count == 0)
         #expect(s.state.orders.count == 1)
     }

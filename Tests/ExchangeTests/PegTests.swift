@@ -191,11 +191,11 @@ import Units
         s.refused(.offsetOutOfRange) { $0.amend(2, .offset(offset), at: 2) }
     }
 
-    @Test func aPostOnlyPegThatWouldMatchIsRefused() {
+    /// Its price could move onto the other side.
+    @Test func aPostOnlyPegIsRefused() {
         var s = Scenario()
         s.sell(3, lots: 2, 100, at: 1)
-        s.refused(.wouldMatch) { $0.bid(1, 120, 2, .peg(.bestAsk).postOnly, at: 2) }
-        #expect(s.bid(1, 120, 2, .peg(.bestAsk, -1).postOnly, at: 2) == .order(OrderID(2)))
+        s.refused(.instructionsContradict) { $0.bid(1, 120, 2, .peg(.bestAsk, -1).postOnly, at: 2) }
     }
 
     /// 60,000 sat pay for a shortest delivery at 86,400,000 (50,307 sat), not at twice that.

@@ -53,7 +53,7 @@ import Units
         case .marketDefined, .poolTargetCreated, .poolTargetChanged, .rigRegistered, .rigOnline, .rigOffline,
             .rigMeasured, .orderPlaced, .askOffered, .orderResumed, .orderStamped, .deliveryOpened, .lineSettled,
             .deliveryClosed, .answerRecorded, .orderAmended, .ordersRepriced, .phaseChanged, .rulesScheduled, .rulesChanged,
-            .indexPublished, .farmCreated, .rigAssigned, .farmOffered, .silenceSet:
+            .indexPublished, .farmCreated, .rigAssigned, .farmOffered, .silenceSet, .holdReleased:
             String("\(event)".prefix { $0 != "(" })
         }
     }

@@ -128,6 +128,25 @@ import Units
                 $0.bid(1, 100, 5, at: 1)
                 return $0.bid(1, 100, 5, at: 1)
             }
+        case .tooManyPoolTargets:
+            return { s in
+                let pool = Command.createPoolTarget(owner: one, name: "p", url: "p", user: "u", password: "")
+                for _ in 0..<999 { s.send(pool, at: 1) }
+                return s.send(pool, at: 1)
+            }
+        case .tooManyRigs:
+            return { s in
+                s = Scenario(rules: Scenario.rules { $0.mostOrders = 1 })
+                for _ in 0..<100 { s.rig(1, lots: 1) }
+                return s.send(
+                    .registerRig(
+                        owner: one, name: "one-too-many", passwordDigest: Array(repeating: 1, count: 32), fallback: PoolTargetID(1)), at: 1)
+            }
+        case .tooManyFarms:
+            return { s in
+                for _ in 0..<1000 { s.send(.createFarm(owner: one, name: "f"), at: 1) }
+                return s.send(.createFarm(owner: one, name: "f"), at: 1)
+            }
         case .scheduleInvalid:
             return {
                 $0.rig(1, lots: 1)

@@ -250,6 +250,7 @@ struct Scenario {
         case .deliveryEnded(let id, let at, let cause): "d\(id) ended at \(seconds(at)) s: \(cause)"
         case .lineSettled(let line): "d\(line.delivery) charged \(line.amounts.charge.rawValue)"
         case .deliveryClosed(let id): "d\(id) settled"
+        case .holdReleased(let id): "d\(id) hold released"
         case .phaseChanged(let phase): "market: \(phase)"
         case .rulesScheduled(let planned): "rules planned for \(seconds(planned.effectiveAt)) s"
         case .rulesChanged: "rules changed"

@@ -25,7 +25,7 @@ import Units
         s.advance(to: 100)
         #expect(s.news() == ["d1 ended at 100 s: askPaused", "o1 suspended: outsideSchedule", "o1 restamped"])
         s.advance(to: 6399)
-        #expect(s.news() == ["d1 settled"])
+        #expect(s.news() == ["d1 hold released"])
         #expect(s.market.exchange.nextDeadline.map(Scenario.seconds) == 6400)
         s.advance(to: 6400)
         #expect(s.news() == ["o1 resumed", "d2: o2 buys 2 of o1 at 100, 6400 to 6460 s"])
