@@ -129,7 +129,8 @@ public struct MarketRules: Hashable, Sendable {
         if term.microseconds % 1_000_000 != 0 || shortestTerm.microseconds % 1_000_000 != 0 {
             return "terms must be whole seconds"
         }
-        if shortestTerm < .seconds(1) || term < shortestTerm || term > .day { return "term must be within a day" }
+        if shortestTerm < .seconds(1) || term > .day { return "terms must be a second to a day" }
+        if term < shortestTerm { return "term must not be below the shortest term" }
         if !(0...1_000_000).contains(sellerFee.rawValue) || !(0...1_000_000).contains(buyerFee.rawValue) {
             return "fees must be 0 to 1,000,000 ppm"
         }

@@ -23,6 +23,8 @@ final class CommittedState: Sendable {
         return result!
     }
 
+    var position: Int64 { content.withLock { $0.position } }
+
     /// For the writer to go on from.
     func copy() -> MarketState { content.withLock { $0.state.untracked() } }
 

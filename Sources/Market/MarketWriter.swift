@@ -133,6 +133,18 @@ public final class MarketWriter: MarketGateway {
 
     public func read<T>(_ body: (MarketState) -> T) -> T { committed.read(body) }
 
+    public func isProjected() async -> Bool {
+        let position = committed.position
+        for _ in 0..<MarketWriter.looksAtProjector {
+            if projector.hasReached(position) { return true }
+            do { try await Task.sleep(for: MarketWriter.pauseOfLooks) } catch { return false }
+        }
+        return projector.hasReached(position)
+    }
+
+    private static let looksAtProjector = 200
+    private static let pauseOfLooks = Duration.milliseconds(5)
+
     public var isHealthy: Bool { health.withLock { $0 } }
 
     @discardableResult

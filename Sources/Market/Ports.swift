@@ -18,6 +18,9 @@ public protocol MarketGateway: Sendable {
     /// Looks at the committed state. `body` must be short: it holds up the publication of the next commit.
     func read<T>(_ body: (MarketState) -> T) -> T
 
+    /// Waits until the tables have everything that is committed by now; false if that takes a second or more.
+    func isProjected() async -> Bool
+
     /// Whether the database took, or would take, the last commit.
     var isHealthy: Bool { get }
 }

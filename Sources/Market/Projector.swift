@@ -33,6 +33,9 @@ final class Projector: Sendable {
     /// Commands that are committed and not in the tables yet.
     var lag: Int64 { state.withLock { max(0, ($0.pending?.last ?? $0.taken) - $0.projected) } }
 
+    /// Whether the tables have come as far as a position.
+    func hasReached(_ position: Int64) -> Bool { state.withLock { $0.projected >= position } }
+
     func add(_ changes: StateChanges, _ appended: Appended, _ row: JournalRow) {
         let waiter = state.withLock { state in
             if state.pending == nil {

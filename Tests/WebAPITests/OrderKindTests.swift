@@ -141,6 +141,26 @@ import Units
         }
     }
 
+    @Test func whatIsOverIsNeverShownAsItWasBefore() async throws {
+        let world = World.furnished()
+        try await world.run { (client) async throws in
+            let body = #""price":700,"lots":4,"poolTargetIDs":[1]"#
+            let resting = try await client.post("/v1/bids", as: .buyer, "{\(body)}")["id"].int ?? 0
+            world.market.holdTablesBack()
+            #expect(try await client.delete("/v1/bids/\(resting)", as: .buyer).status == 204)
+            let cancelled = try await client.get("/v1/bids/\(resting)", as: .buyer)
+            #expect(cancelled["status"].text == "closed")
+            #expect(cancelled["reason"].text == "cancelled")
+            let placed = try await client.post("/v1/bids", as: .buyer, "{\(body),\"timeInForce\":\"IOC\"}")
+            #expect(placed.status == 201)
+            #expect(placed["status"].text == "closed")
+            let immediate = try await client.get("/v1/bids/\(placed["id"].int ?? 0)", as: .buyer)
+            #expect(immediate.status == 200)
+            #expect(immediate["reason"].text == "immediateRemainder")
+            #expect(try await client.get("/v1/bids/99", as: .buyer).status == 404)
+        }
+    }
+
     @Test func tradesArePublished() async throws {
         let world = world()
         _ = world.rig("s", fallback: 2, lots: 3)

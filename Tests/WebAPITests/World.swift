@@ -21,6 +21,8 @@ final class MemoryMarket: MarketGateway, MarketReports {
         /// Follows the events, as the projector does.
         var mirror = MarketState()
         var orders: [OrderID: Order] = [:]
+        /// What the tables are still to hear of orders; nil while they are told at once.
+        var unprojected: [OrderID: Order]?
         var deliveries: [DeliveryID: Delivery] = [:]
         var lines: [ReportLine] = []
         var failure: GatewayError?
@@ -55,7 +57,10 @@ final class MemoryMarket: MarketGateway, MarketReports {
     private static func project(_ event: Event, _ inside: inout Inside) {
         let changes = inside.mirror.takeChanges()
         for (id, change) in changes.orders {
-            switch change { case .live(let order), .gone(let order): inside.orders[id] = order }
+            switch change {
+            case .live(let order), .gone(let order):
+                if inside.unprojected == nil { inside.orders[id] = order } else { inside.unprojected?[id] = order }
+            }
         }
         for (id, change) in changes.deliveries {
             switch change { case .live(let delivery), .gone(let delivery): inside.deliveries[id] = delivery }
@@ -66,6 +71,17 @@ final class MemoryMarket: MarketGateway, MarketReports {
             ask: d.ask, rig: d.rig, buyer: d.buyer, seller: d.seller, price: d.terms.price, lots: d.lots,
             openedAt: d.openedAt, work: line.work, charge: line.amounts.charge, buyerFee: line.amounts.buyerFee,
             sellerFee: line.amounts.sellerFee))
+    }
+
+    /// From here on the tables hear of orders when somebody waits for it.
+    func holdTablesBack() { inside.withLock { $0.unprojected = $0.unprojected ?? [:] } }
+
+    func isProjected() async -> Bool {
+        inside.withLock { inside in
+            inside.orders.merge(inside.unprojected ?? [:]) { $1 }
+            if inside.unprojected != nil { inside.unprojected = [:] }
+            return true
+        }
     }
 
     /// Lets time pass, and what is due happen.

@@ -64,7 +64,7 @@ enum OrderEndpoints {
         let rules = try call.rules()
         let known: Order?
         // The order stands, whether or not the tables can be read.
-        do { known = try await find(id, call) } catch { known = nil }
+        do { known = try await found(id, call) } catch { known = nil }
         let model = known.map { OrderModel($0, rules, standing(of: $0, call)) } ?? OrderModel(overAtOnce: closed(id), rules)
         return try .json(model, status: .created, location: "/v1/\(model.side)s/\(id)")
     }
@@ -73,6 +73,17 @@ enum OrderEndpoints {
 
     /// An order: as committed while it is alive or unsettled, from the tables afterwards.
     private static func find(_ id: OrderID, _ call: Call) async throws(Problem) -> Order? {
+        let order = try await found(id, call)
+        let (isLive, isKnown) = call.services.market.read { ($0.orders[id] != nil, id.rawValue < $0.counters.order) }
+        if isLive || !isKnown { return order }
+        if let order, !order.isAlive, order.unsettled == 0 { return order }
+        // Over a moment ago: the tables are still to hear of it.
+        guard await call.services.market.isProjected() else { throw Problem.unavailable("The order") }
+        return try await call.report { try await $0.order(id) }
+    }
+
+    /// The same, where the tables may not know yet that it is over, or nothing at all.
+    private static func found(_ id: OrderID, _ call: Call) async throws(Problem) -> Order? {
         if let order = call.services.market.read({ $0.orders[id] }) { return order }
         return try await call.report { try await $0.order(id) }
     }
@@ -159,7 +170,6 @@ enum OrderEndpoints {
         do { _ = try await call.submit(.amendOrder(id, by: call.actor, amendment)) } catch {
             throw error.code == Rejection.poolTargetUnknown.code ? error.referring(to: "poolTargetIDs") : error
         }
-        // The tables may not have got it yet when the amendment ended it.
         guard let order = try await find(id, call) ?? before else { throw Problem(Rejection.orderUnknown) }
         return try answer(order, call)
     }

@@ -48,6 +48,7 @@ enum StaffEndpoints {
         let at = try fields.optionalTime("at") ?? now
         // Nothing later could be published until then.
         guard at <= now else { throw fields.flaw("at", "fieldOutOfRange", "An index price is made from the past.") }
+        guard at >= now - .day else { throw fields.flaw("at", "fieldOutOfRange", "An index price is of the last day.") }
         _ = try await call.submit(.publishIndex(IndexPrice(price: price, at: at)))
         return try .json(call.services.marketModel())
     }
