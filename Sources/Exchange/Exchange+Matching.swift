@@ -88,23 +88,15 @@ extension Exchange {
                 place += 1
                 continue
             }
-            guard let ask = state.book[candidate.entry.id] else {
-                asks.remove(at: place)
-                continue
-            }
-            guard ask.stamp == candidate.entry.stamp else {
-                // Its next part comes after the others of its price.
-                asks.remove(at: place)
-                Exchange.insert(ReturnedAsk(entry: ask, versionMask: candidate.versionMask), &asks)
-                continue
-            }
-            asks[place].entry = ask
-            switch meet(bid: now.id, ask: ask.id) {
+            guard refresh(place, of: &asks) else { continue }
+            switch meet(bid: now.id, ask: candidate.entry.id) {
             case .passed:
                 place += 1
                 let targets = state.orders[bid.id]?.bid?.targets ?? []
                 if state.usable(targets, versionMask: candidate.versionMask).isEmpty { refusedMasks.append(candidate.versionMask) }
-            case .loosened: return true
+            case .loosened:
+                _ = refresh(place, of: &asks)
+                return true
             case .changed: break
             }
             // An iceberg's next part comes after the others of its price.
@@ -112,6 +104,25 @@ extension Exchange {
             now = left
         }
         return false
+    }
+
+    /// Brings one of the asks to what the book has; false when another one is in its place then.
+    private func refresh(_ place: Int, of asks: inout Deque<ReturnedAsk>) -> Bool {
+        var ask = asks[place]
+        guard let entry = state.book[ask.entry.id] else {
+            asks.remove(at: place)
+            return false
+        }
+        let keepsPlace = entry.stamp == ask.entry.stamp
+        ask.entry = entry
+        if keepsPlace {
+            asks[place] = ask
+        } else {
+            // Its next part comes after the others of its price.
+            asks.remove(at: place)
+            Exchange.insert(ask, &asks)
+        }
+        return keepsPlace
     }
 
     private static func insert(_ ask: ReturnedAsk, _ queue: inout Deque<ReturnedAsk>) {
@@ -126,40 +137,37 @@ extension Exchange {
         guard state.status.phase == .open, let stamp = state.book[id]?.stamp else { return false }
         // Those on top come first: a resting order whose remainder suits others now, then again whom it met.
         var walking = [id]
+        var isStopped = false
         while let taker = walking.popLast() {
             let stays = stopsWhenRestamped && taker == id
             walking += walk(taker, whileStamped: stays ? stamp : nil)
-            if stopsWhenRestamped, let now = state.book[id], now.stamp != stamp { return true }
+            if stopsWhenRestamped, let now = state.book[id], now.stamp != stamp {
+                isStopped = true
+                walking.removeAll { $0 == id }
+            }
         }
-        return false
+        return isStopped
     }
 
     /// Lets an order meet those of the other side, best first, until nothing more suits it.
     ///
     /// - Parameter stamp: ends when the order has another one; nil: goes on
-    /// - Returns: who is to walk next, the last one first: a resting order that was loosened, and then this one again. One
-    ///   that fills whole or not at all goes on before others have their turn.
+    /// - Returns: who is to walk next, the last one first: a resting order that was loosened, and then this one again
     private mutating func walk(_ id: OrderID, whileStamped stamp: Int64?) -> [OrderID] {
-        guard let entry = state.book[id], let timeInForce = state.orders.with(id, { $0.instructions.timeInForce }) else {
-            return []
-        }
+        guard let entry = state.book[id] else { return [] }
         var taker = OrderBook.Taker(entry)
-        var loosened: [OrderID] = []
         while let found = state.book.next(for: &taker) {
             let (bid, ask) = entry.side == .bid ? (id, found.maker) : (found.maker, id)
             let meeting = meet(bid: bid, ask: ask)
-            if meeting == .loosened, isLoose(found.maker) {
-                if timeInForce != .fillOrKill { return [id, found.maker] }
-                loosened.append(found.maker)
-            }
-            guard let left = state.book[id], left.stamp == stamp ?? left.stamp else { break }
+            if meeting == .loosened, isLoose(found.maker) { return [id, found.maker] }
+            guard let left = state.book[id], left.stamp == stamp ?? left.stamp else { return [] }
             switch meeting {
             case .passed: state.book.skip(found, &taker)
             case .changed: taker.lots = left.lots
             case .loosened: taker = OrderBook.Taker(left)
             }
         }
-        return loosened
+        return []
     }
 
     /// Whether an order is a remainder below its minimum, which may fill whole.
@@ -215,8 +223,11 @@ extension Exchange {
         guard let entry = order.bookEntry(rules.smallestSlice) else { return false }
         var holds: [OrderID: Satoshis] = [:]
         var spent: [AccountID: Satoshis] = [:]
-        /// Whether a bid on the way would take less than it is offered, so that the rest of the plan cannot be relied on.
+        /// Whether the rest of the plan cannot be relied on: a bid on the way would take less than it is offered, or an order
+        /// on the way is left with a remainder that others were waiting for.
         var isAnyShort = false
+        var filled = Lots.zero
+        var taken: [OrderID: Lots] = [:]
         func pays(_ bid: Order, _ hold: Satoshis?) -> Bool {
             guard let hold else { return false }
             return state.affords(bid, hold: (holds[bid.id] ?? .zero) + hold)
@@ -236,9 +247,20 @@ extension Exchange {
             }
             holds[bid.id, default: .zero] += hold
             spent[bid.account, default: .zero] += hold
+            filled += found.lots
+            taken[found.maker, default: .zero] += found.lots
+            if filled < entry.lots, leavesRemainder(found, taken[found.maker] ?? .zero, of: order.side) { isAnyShort = true }
             return true
         }
         return fits && !isAnyShort
+    }
+
+    /// Whether a fill leaves its maker with less than its minimum, and others beside the taker wait at such a price.
+    private func leavesRemainder(_ found: OrderBook.Match, _ taken: Lots, of side: Side) -> Bool {
+        guard let maker = state.book[found.maker], let other = state.book.best(side) else { return false }
+        let left = maker.lots - taken
+        guard left > .zero, left < maker.minimumFill, left + found.lots >= maker.minimumFill else { return false }
+        return side == .bid ? other >= maker.price : other <= maker.price
     }
 
     private func suits(_ order: Order, _ found: OrderBook.Match) -> Bool {

@@ -66,7 +66,9 @@ extension Exchange {
         var returned = Returned()
         let failing = (state.orders[delivery.bid]?.bid?.targets ?? []).filter { state.isVerified($0) }
         for target in failing { emit(.poolTargetChanged(target, .failed(reason: reason.storable))) }
-        if let bid = state.orders[delivery.bid], bid.isAlive, bid.status != .suspended(.poolsUnusable) { emit(.orderSuspended(bid.id, .poolsUnusable)) }
+        if let bid = state.orders[delivery.bid], bid.isAlive, bid.status != .suspended(.poolsUnusable) {
+            emit(.orderSuspended(bid.id, .poolsUnusable))
+        }
         for running in state.deliveries(of: delivery.bid) where running.isRunning {
             end(running, .poolsUnusable, at: time, &returned)
         }

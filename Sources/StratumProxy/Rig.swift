@@ -19,7 +19,7 @@ final class Rig {
     private(set) var sold: WorkWindow
     private var soldDelivery: DeliveryID?
     private var soldSince: Timestamp
-    private var reported: (rate: Double, relativeSigma: Double)?
+    private var reported: Double?
 
     init(id: RigID, now: Timestamp) {
         self.id = id
@@ -68,10 +68,11 @@ final class Rig {
     func measurementToReport(now: Timestamp) -> Hashrate? {
         guard let measured = measured(now: now) else { return nil }
         if let reported {
-            let sigma = reported.rate * reported.relativeSigma
-            guard abs(measured.hashrate - reported.rate) > 2 * sigma else { return nil }
+            // The present average knows more than the first one, of 30 shares, did.
+            let sigma = measured.hashrate * measured.relativeSigma
+            guard abs(measured.hashrate - reported) > 2 * sigma else { return nil }
         }
-        reported = (measured.hashrate, measured.relativeSigma)
+        reported = measured.hashrate
         return Hashrate(rounding: measured.hashrate)
     }
 

@@ -23,12 +23,14 @@ import Units
         #expect(s.book(.ask) == [])
     }
 
-    /// o2's minimum loosens at the second fill; o1's lots come first to the order that fills whole or not at all.
-    @Test func fillOrKillGoesOnBeforeARemainderHasItsTurn() {
+    /// Of o1 the last 2 lots may fill whole, and o2 waits for so many.
+    @Test func fillOrKillDoesNotCountOnARemainderThatOthersWaitFor() {
         var s = parts()
         s.sell(1, lots: 10, 100, .iceberg(4).atLeast(4), at: 0)
         s.bid(2, 100, 2, at: 1)
-        s.bid(3, 100, 10, .fok, at: 2)
+        s.refused(.cannotFillWhole) { $0.bid(3, 100, 10, .fok, at: 2) }
+        s.cancel(2, at: 3)
+        s.bid(3, 100, 10, .fok, at: 4)
         #expect(s.running == ["o3 < 4 of o1", "o3 < 4 of o1", "o3 < 2 of o1"])
     }
 

@@ -21,7 +21,7 @@ struct TimeAndRouteTests {
                 #expect(second != nil && second != first)
                 try await market.submit(.cancelOrder(OrderID(2), by: nil))
                 market.clock.now = market.clock.now + .seconds(241)
-                try await eventually("the holds are given back") { market.writer.read { $0.deliveries.count } == 0 }
+                try await eventually("the holds are given back") { market.writer.read { $0.deliveries.values.allSatisfy { $0.held == .zero } } }
                 // The committed state keeps no deadlines that are over.
                 #expect(market.writer.read { $0.timers.next } == nil || market.writer.read { $0.timers.next!.at } >= market.clock.now)
             }
@@ -124,7 +124,9 @@ struct TimeAndRouteTests {
             let seen = Shared<[RouteUpdate]>([])
             market.writer.onRoutes { updates in seen.withLock { $0 += updates } }
             market.clock.now = clock.now
-            try await eventually("the delivery is gone") { market.writer.read { $0.deliveries.count } == 0 }
+            try await eventually("the delivery is over, and its hold is back") {
+                market.writer.read { $0.deliveries.values.allSatisfy { !$0.isRunning && $0.held == .zero } }
+            }
             #expect(seen.withLock { $0.last?.rig } == RigID(1))
             #expect(seen.withLock { $0.last?.route } == .some(nil))
             await market.stop()

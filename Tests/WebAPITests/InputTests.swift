@@ -40,7 +40,7 @@ import Testing
     static func body(_ path: String) -> String { writes.first { $0.path == path }?.body() ?? "" }
 
     private static let instructions: [(name: String, value: String)] = [
-        ("timeInForce", "\"GTD\""), ("expiresAt", "\"2027-01-16T08:00:00Z\""), ("postOnly", "true"), ("minimumFill", "1"),
+        ("timeInForce", "\"GTD\""), ("expiresAt", "\"2027-01-16T08:00:00Z\""), ("postOnly", "false"), ("minimumFill", "1"),
         ("displayedLots", "2"), ("selfTradePrevention", "\"cancelBoth\""), ("peg", "{\"reference\":\"index\",\"offset\":-5}"),
     ]
     private static let amendments: [(name: String, value: String)] = [

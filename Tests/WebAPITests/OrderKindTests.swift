@@ -21,7 +21,7 @@ import Units
             let bid = try await client.post(
                 "/v1/bids", as: .buyer,
                 #"""
-                {"price":700000,"lots":8,"poolTargetIDs":[1],"timeInForce":"GTD","expiresAt":"2027-01-15T09:00:00Z","postOnly":true,
+                {"price":700000,"lots":8,"poolTargetIDs":[1],"timeInForce":"GTD","expiresAt":"2027-01-15T09:00:00Z","postOnly":false,
                 "minimumFill":2,"displayedLots":3,"selfTradePrevention":"cancelBoth","peg":{"reference":"index","offset":-50}}
                 """#)
             #expect(bid.status == 201)
@@ -31,7 +31,7 @@ import Units
             #expect(shown["limit"].int == 700_000)
             #expect(shown["timeInForce"].text == "GTD")
             #expect(shown["expiresAt"].text == "2027-01-15T09:00:00.000000Z")
-            #expect(shown["postOnly"] == .bool(true))
+            #expect(shown["postOnly"] == .bool(false))
             #expect(shown["minimumFill"].int == 2)
             #expect(shown["displayedLots"].int == 3)
             #expect(shown["shownLots"].int == 3)
