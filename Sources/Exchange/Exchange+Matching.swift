@@ -135,31 +135,42 @@ extension Exchange {
     @discardableResult
     mutating func match(_ id: OrderID, stopsWhenRestamped: Bool = false) -> Bool {
         guard state.status.phase == .open, let stamp = state.book[id]?.stamp else { return false }
-        // Those on top come first: a resting order whose remainder suits others now, then again whom it met.
-        var walking = [id]
+        // Those on top come first.
+        var walking = [Walk(order: id)]
         var isStopped = false
         while let taker = walking.popLast() {
-            let stays = stopsWhenRestamped && taker == id
+            let stays = stopsWhenRestamped && taker.order == id
             walking += walk(taker, whileStamped: stays ? stamp : nil)
             if stopsWhenRestamped, let now = state.book[id], now.stamp != stamp {
                 isStopped = true
-                walking.removeAll { $0 == id }
+                walking.removeAll { $0.order == id }
             }
         }
         return isStopped
     }
 
+    /// An order on its way through the other side.
+    private struct Walk {
+        var order: OrderID
+        /// Whom it does not meet, nor those behind.
+        var end: OrderID?
+    }
+
     /// Lets an order meet those of the other side, best first, until nothing more suits it.
     ///
     /// - Parameter stamp: ends when the order has another one; nil: goes on
-    /// - Returns: who is to walk next, the last one first: a resting order that was loosened, and then this one again
-    private mutating func walk(_ id: OrderID, whileStamped stamp: Int64?) -> [OrderID] {
+    /// - Returns: who is to walk next, the last one first: a resting order that was loosened, as far as those go that are ahead
+    ///   of this one; then this one again, and then the other with those behind it
+    private mutating func walk(_ walk: Walk, whileStamped stamp: Int64?) -> [Walk] {
+        let id = walk.order
         guard let entry = state.book[id] else { return [] }
         var taker = OrderBook.Taker(entry)
-        while let found = state.book.next(for: &taker) {
+        while let found = state.book.next(for: &taker), found.maker != walk.end {
             let (bid, ask) = entry.side == .bid ? (id, found.maker) : (found.maker, id)
             let meeting = meet(bid: bid, ask: ask)
-            if meeting == .loosened, isLoose(found.maker) { return [id, found.maker] }
+            if meeting == .loosened, isLoose(found.maker) {
+                return [Walk(order: found.maker), walk, Walk(order: found.maker, end: id)]
+            }
             guard let left = state.book[id], left.stamp == stamp ?? left.stamp else { return [] }
             switch meeting {
             case .passed: state.book.skip(found, &taker)

@@ -112,6 +112,12 @@ extension MarketState {
         if old?.sellerFee != planned.rules.sellerFee || old?.buyerFee != planned.rules.buyerFee { counters.tariff += 1 }
         if old?.holdLimit != planned.rules.holdLimit || old?.awayLimit != planned.rules.awayLimit {
             let from = planned.effectiveAt
+            timers.removeAll {
+                switch $0 {
+                case .away, .hold: true
+                case .term, .rules, .expiry, .silence, .schedule: false
+                }
+            }
             for delivery in deliveries.values where !delivery.isRunning { scheduleTimer(of: delivery, notBefore: from) }
             for rig in rigs.values { scheduleTimer(of: rig, notBefore: from) }
         }

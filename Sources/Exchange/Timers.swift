@@ -53,6 +53,11 @@ struct TimerQueue: Sendable {
     mutating func popFirst() { _ = heap.popMin() }
 
     var count: Int { heap.count }
+
+    /// O(deadlines)
+    mutating func removeAll(where isOutdated: (Deadline) -> Bool) {
+        heap = Heap(heap.unordered.filter { !isOutdated($0.deadline) })
+    }
 }
 
 extension MarketState {
