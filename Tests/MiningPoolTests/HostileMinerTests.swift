@@ -17,7 +17,7 @@ private func say(_ bytes: [UInt8], to port: Int) async throws -> String {
     return try await promise.futureResult.get()
 }
 
-@Test(.timeLimit(.minutes(1))) func hostileMinersAreClosedAndThePoolGoesOn() async throws {
+@Test(.timeLimit(.minutes(5))) func hostileMinersAreClosedAndThePoolGoesOn() async throws {
     let pool = MiningPool(poolConfiguration(), logger: quiet)
     let port = try await pool.start().stratum
     var random = SeededRandom(of: "hostileMinersAreClosedAndThePoolGoesOn")

@@ -38,8 +38,9 @@ struct ProjectionTests {
                     try await store.project(follower.projection(at: history.now))
                     try await check(store, history, follower)
                 }
-                #expect(history.billed.count > 3, "the history is too dull")
                 try await goOn(from: store, history)
+                guard Seeds.isFixed(example.seed) else { return }
+                #expect(history.billed.count > 3, "the history is too dull")
             }
         }
     }
