@@ -1,0 +1,34 @@
+/// Rows of parameters or of a table, one after the other in one array.
+public struct SQLRows: Sendable, Hashable {
+    /// Values in a row; 1 and up.
+    public let columns: Int
+    public private(set) var values: ContiguousArray<SQLValue> = []
+
+    public init(columns: Int, reservingCapacity rows: Int = 0) {
+        precondition(columns > 0, "a row has a value")
+        self.columns = columns
+        values.reserveCapacity(rows * columns)
+    }
+
+    public var count: Int { values.count / columns }
+    public var isEmpty: Bool { values.isEmpty }
+
+    /// Adds a value to the last row, or begins a new one. Rows are complete before they are used.
+    @inline(__always)
+    public mutating func append(_ value: SQLValue) { values.append(value) }
+
+    public mutating func append(row: [SQLValue]) {
+        precondition(row.count == columns, "a row has a value for each column")
+        values.append(contentsOf: row)
+    }
+
+    public subscript(row: Int) -> ArraySlice<SQLValue> { ArraySlice(values[row * columns..<(row + 1) * columns]) }
+}
+
+/// What an upsert does to a column of a row that is there already.
+public enum UpsertRule: Sendable, Hashable {
+    /// The new value replaces the old one.
+    case replace
+    /// The new value is added to the old one: integers only.
+    case add
+}
