@@ -133,6 +133,9 @@ public final class MarketWriter: MarketGateway {
 
     public var isHealthy: Bool { committer.isHealthy }
 
+    /// The sequence of the last command that is committed and published.
+    public var position: Int64 { committed.position }
+
     /// Commands that are committed and not in the tables yet.
     public var lag: Int64 { projector.lag }
 
