@@ -20,8 +20,21 @@ public struct CommitBenchmark: Sendable {
     public var seconds: Int
     /// Commands a second of the part with a given rate.
     public var rate: Int
+    public var parts: Set<Part> = Set(Part.allCases)
     /// Whether a tenth of the commands are bids that take rigs, with their holds, deliveries and settlements.
     public var takes: Bool
+
+    /// What is measured.
+    public enum Part: String, CaseIterable, Sendable {
+        /// Orders one after the other, each when the one before is answered.
+        case lone
+        /// A steady rate.
+        case rate
+        /// As many as the tables keep up with, and then half of that.
+        case sustained
+        /// As many as are answered.
+        case burst
+    }
 
     public init(
         journal: DatabaseLocation, tables: DatabaseLocation, seed: UInt64, resting: Int, seconds: Int, rate: Int, takes: Bool
@@ -53,27 +66,37 @@ public struct CommitBenchmark: Sendable {
         await driver.burst(commands: script.setUp.count, seconds: 600)
         await market.projected()
         var reports: [BenchmarkReport] = []
-        progress("lone orders")
-        reports.append(report("lone", await driver.lone(2000)))
-        progress("\(rate) orders a second")
-        reports.append(report("rate", await driver.paced(rate: rate, seconds: seconds)))
-        await market.projected()
-        progress("as many as the projector keeps up with")
-        let sustained = await driver.sustained(seconds: seconds)
-        reports.append(report("sustained", sustained))
-        await market.projected()
-        progress("half of that")
-        reports.append(report("half", await driver.paced(rate: max(1, Int(sustained.rate / 2)), seconds: seconds)))
-        await market.projected()
-        progress("a burst")
-        reports.append(report("burst", await driver.burst(commands: .max, seconds: seconds)))
+        for part in Part.allCases where parts.contains(part) {
+            reports += await measure(part, driver, progress)
+            if part != .burst { await market.projected() }
+        }
         progress("waiting for the projector")
         await market.projected()
         let isSame = try await isInTables(market, database)
-        reports[reports.count - 1].check = isSame ? "tables equal" : "tables differ"
+        if !reports.isEmpty { reports[reports.count - 1].check = isSame ? "tables equal" : "tables differ" }
         await market.stop()
         await database.close()
         return reports
+    }
+
+    private func measure(_ part: Part, _ driver: CommitDriver, _ progress: (String) -> Void) async -> [BenchmarkReport] {
+        switch part {
+        case .lone:
+            progress("lone orders")
+            return [report("lone", await driver.lone(2000))]
+        case .rate:
+            progress("\(rate) orders a second")
+            return [report("rate", await driver.paced(rate: rate, seconds: seconds))]
+        case .sustained:
+            progress("as many as the projector keeps up with, then half of that")
+            let sustained = await driver.sustained(seconds: seconds)
+            await driver.projected()
+            let half = await driver.paced(rate: max(1, Int(sustained.rate / 2)), seconds: seconds)
+            return [report("sustained", sustained), report("half", half)]
+        case .burst:
+            progress("a burst")
+            return [report("burst", await driver.burst(commands: .max, seconds: seconds))]
+        }
     }
 
     private func migrate() throws {

@@ -36,6 +36,9 @@ final class CommitDriver: Sendable {
         self.script = script
     }
 
+    /// Returns when the tables have all.
+    func projected() async { await market.projected() }
+
     /// One after the other, each when the one before is answered.
     func lone(_ count: Int) async -> Part {
         var tally = Part()

@@ -36,11 +36,21 @@ struct CommitBenchCommand: AsyncParsableCommand {
     @Option(help: "Orders a second of the part with a steady rate, 100 to 500,000.")
     var rate = 20_000
 
+    @Option(
+        name: .customLong("part"), help: "What to measure: lone, rate, sustained, burst; all by default. Repeatable.",
+        transform: CommitBenchCommand.part)
+    var parts: [CommitBenchmark.Part] = []
+
     @Flag(help: "A tenth of the orders are bids that take rigs, with holds, deliveries and settlements.")
     var market = false
 
     @Flag(help: "One JSON object a line instead of a table.")
     var json = false
+
+    private static func part(_ text: String) throws -> CommitBenchmark.Part {
+        guard let part = CommitBenchmark.Part(rawValue: text) else { throw ValidationError("there is no part '\(text)'") }
+        return part
+    }
 
     func validate() throws {
         guard (1000...1_000_000).contains(resting) else { throw ValidationError("--resting is not from 1000 to 1000000") }
@@ -76,8 +86,9 @@ struct CommitBenchCommand: AsyncParsableCommand {
             tables = .sqlite(path: temporary + "/market.sqlite")
             journal = .sqlite(path: temporary + "/journal.sqlite")
         }
-        let benchmark = CommitBenchmark(
+        var benchmark = CommitBenchmark(
             journal: journal, tables: tables, seed: seed, resting: resting, seconds: seconds, rate: rate, takes: market)
+        if !parts.isEmpty { benchmark.parts = Set(parts) }
         return try await benchmark.run { FileHandle.standardError.write(Data("bench: \($0)\n".utf8)) }
     }
 }
