@@ -19,6 +19,9 @@ extension DatabaseError {
         }
     }
 
+    /// What SQLite's own functions answered.
+    static func sqlite(code: Int32, detail: String) -> DatabaseError { sqlite(ResultCode(rawValue: code), detail: detail) }
+
     /// By SQLite's extended result code, <https://www.sqlite.org/rescode.html>.
     private static func sqlite(_ code: ResultCode, detail: String) -> DatabaseError {
         switch code.primaryResultCode {

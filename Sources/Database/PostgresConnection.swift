@@ -5,10 +5,15 @@ internal import CPostgres
 /// outside of a transaction; nothing is repeated silently.
 final class PostgresConnection: SQLConnection {
     private let url: String
-    private var session: OpaquePointer?
+    private(set) var session: OpaquePointer?
     private var statements = StatementCache<PostgresStatement>()
     private var statementsPrepared = 0
-    private var state = ConnectionState()
+    /// Of tables that rows went to in bulk, by table and columns.
+    var layouts = StatementCache<PostgresLayout>()
+    var state = ConnectionState()
+    private let parameters = PostgresParameters()
+    /// For rows in bulk.
+    let buffer = PostgresBuffer()
 
     /// Statements sent between two synchronisations of a pipeline.
     private static let pipelineLength = 512
@@ -41,7 +46,8 @@ final class PostgresConnection: SQLConnection {
         }
     }
 
-    func executeMany(_ sql: String, rows: [[SQLValue]]) throws(DatabaseError) -> Int {
+    @discardableResult
+    func executeMany(_ sql: String, rows: SQLRows) throws(DatabaseError) -> Int {
         try state.checkStatement()
         guard !rows.isEmpty else { return 0 }
         return try atomically { () throws(DatabaseError) in
@@ -49,8 +55,8 @@ final class PostgresConnection: SQLConnection {
                 let statement = try prepared(sql, session)
                 var affected = 0
                 for start in stride(from: 0, to: rows.count, by: Self.pipelineLength) {
-                    let chunk = rows[start..<min(start + Self.pipelineLength, rows.count)]
-                    affected += try pipeline(statement, chunk, session)
+                    let chunk = start..<min(start + Self.pipelineLength, rows.count)
+                    affected += try pipeline(statement, rows, chunk, session)
                 }
                 return affected
             }
@@ -74,6 +80,8 @@ final class PostgresConnection: SQLConnection {
     func script(_ sql: String) throws(DatabaseError) {
         try state.checkStatement()
         guard !sql.utf8.contains(0) else { throw Misuse.nulInText }
+        // It may change tables.
+        _ = layouts.removeAll()
         try guarding { session throws(DatabaseError) in try check(PQexec(session, sql), session) }
     }
 
@@ -144,7 +152,7 @@ extension PostgresConnection {
     }
 
     /// Lends the session to `body`, connecting if it was lost. What `body` throws dooms the transaction.
-    private func guarding<T>(
+    func guarding<T>(
         _ body: (OpaquePointer) throws(DatabaseError) -> T
     ) throws(DatabaseError) -> T {
         do {
@@ -168,6 +176,7 @@ extension PostgresConnection {
         if let session { PQfinish(session) }
         session = nil
         _ = statements.removeAll()
+        _ = layouts.removeAll()
     }
 
     private static func message(of session: OpaquePointer) -> String {
@@ -182,7 +191,7 @@ extension PostgresConnection {
         throw error(result, session)
     }
 
-    private func error(_ result: borrowing PostgresResult, _ session: OpaquePointer) -> DatabaseError {
+    func error(_ result: borrowing PostgresResult, _ session: OpaquePointer) -> DatabaseError {
         guard PQstatus(session) == CONNECTION_OK else {
             return .connectionLost(detail: Self.message(of: session))
         }
@@ -197,15 +206,15 @@ extension PostgresConnection {
 // MARK: - Statements
 
 extension PostgresConnection {
-    private func run(
+    func run(
         _ sql: String,
-        _ parameters: [SQLValue],
+        _ values: [SQLValue],
         _ session: OpaquePointer
     ) throws(DatabaseError) -> PostgresResult {
         let statement = try prepared(sql, session)
-        let encoded = try PostgresParameters(parameters, types: statement.types)
-        let pointer = encoded.withPointers { values, lengths, formats in
-            PQexecPrepared(session, statement.name, encoded.count, values, lengths, formats, 1)
+        try encode(values, statement)
+        let pointer = parameters.withPointers { pointers, lengths in
+            PQexecPrepared(session, statement.name, statement.count, pointers, lengths, statement.formats, 1)
         }
         let result = PostgresResult(pointer)
         guard result.isFailure else { return result }
@@ -213,7 +222,13 @@ extension PostgresConnection {
         throw error(result, session)
     }
 
-    private func prepared(_ sql: String, _ session: OpaquePointer) throws(DatabaseError) -> PostgresStatement {
+    private func encode(_ values: [SQLValue], _ statement: PostgresStatement) throws(DatabaseError) {
+        try values.withUnsafeBufferPointer { values throws(DatabaseError) in
+            try parameters.encode(values, for: statement)
+        }
+    }
+
+    func prepared(_ sql: String, _ session: OpaquePointer) throws(DatabaseError) -> PostgresStatement {
         if let statement = statements.statement(for: sql) { return statement }
         guard !sql.utf8.contains(0) else { throw Misuse.nulInText }
         if let evicted = statements.evictIfFull() { try deallocate(evicted, session) }
@@ -232,7 +247,7 @@ extension PostgresConnection {
 
     /// A table's shape may have changed since the statement was prepared: the next use prepares it
     /// again. In a failed transaction DEALLOCATE fails, and the server keeps the unused name.
-    private func forget(_ sql: String, _ session: OpaquePointer) {
+    func forget(_ sql: String, _ session: OpaquePointer) {
         guard let statement = statements.remove(sql) else { return }
         _ = PostgresResult(PQexec(session, "DEALLOCATE \(statement.name)"))
     }
@@ -241,25 +256,34 @@ extension PostgresConnection {
     /// neither side waits for the other.
     private func pipeline(
         _ statement: PostgresStatement,
-        _ rows: ArraySlice<[SQLValue]>,
+        _ rows: SQLRows,
+        _ chunk: Range<Int>,
         _ session: OpaquePointer
     ) throws(DatabaseError) -> Int {
-        var encoded: [PostgresParameters] = []
-        encoded.reserveCapacity(rows.count)
-        for row in rows { encoded.append(try PostgresParameters(row, types: statement.types)) }
-
         guard PQenterPipelineMode(session) == 1 else { throw lost(session) }
-        for parameters in encoded {
-            let sent = parameters.withPointers { values, lengths, formats in
-                PQsendQueryPrepared(session, statement.name, parameters.count, values, lengths, formats, 1)
-            }
-            guard sent == 1 else { throw lost(session) }
+        var refusal: DatabaseError?
+        do {
+            try rows.forEachRow(chunk) { row throws(DatabaseError) in try send(statement, row, session) }
+        } catch {
+            // A value that cannot be sent; what was sent before it is answered first.
+            guard self.session != nil else { throw error }
+            refusal = error
         }
         guard PQpipelineSync(session) == 1 else { throw lost(session) }
         let outcome = try pipelineResults(session)
         guard PQexitPipelineMode(session) == 1 else { throw lost(session) }
-        if let failure = outcome.failure { throw failure }
+        if let failure = refusal ?? outcome.failure { throw failure }
         return outcome.affected
+    }
+
+    private func send(
+        _ statement: PostgresStatement, _ row: UnsafeBufferPointer<SQLValue>, _ session: OpaquePointer
+    ) throws(DatabaseError) {
+        try parameters.encode(row, for: statement)
+        let sent = parameters.withPointers { pointers, lengths in
+            PQsendQueryPrepared(session, statement.name, statement.count, pointers, lengths, statement.formats, 1)
+        }
+        guard sent == 1 else { throw lost(session) }
     }
 
     /// Reads to the pipeline's synchronisation point. After a failure the server skips the rest.
@@ -290,7 +314,7 @@ extension PostgresConnection {
     }
 
     /// Gives up a session whose protocol state is unknown.
-    private func lost(_ session: OpaquePointer) -> DatabaseError {
+    func lost(_ session: OpaquePointer) -> DatabaseError {
         let detail = Self.message(of: session)
         drop()
         return .connectionLost(detail: detail)
@@ -299,14 +323,14 @@ extension PostgresConnection {
     /// Passes each row to `body` until it says no, and reads the results to their end.
     private func stream(
         _ sql: String,
-        _ parameters: [SQLValue],
+        _ values: [SQLValue],
         _ session: OpaquePointer,
         _ body: (SQLRow) -> Bool
     ) throws(DatabaseError) {
         let statement = try prepared(sql, session)
-        let encoded = try PostgresParameters(parameters, types: statement.types)
-        let sent = encoded.withPointers { values, lengths, formats in
-            PQsendQueryPrepared(session, statement.name, encoded.count, values, lengths, formats, 1)
+        try encode(values, statement)
+        let sent = parameters.withPointers { pointers, lengths in
+            PQsendQueryPrepared(session, statement.name, statement.count, pointers, lengths, statement.formats, 1)
         }
         guard sent == 1, PQsetSingleRowMode(session) == 1 else { throw lost(session) }
         var failure: DatabaseError?

@@ -42,6 +42,9 @@ struct PostgresResult: ~Copyable {
     /// name is gone.
     var isStaleStatement: Bool { sqlState == "0A000" || sqlState == "26000" }
 
+    /// Whether a row sent as a whole is not of the table's row type (any more): the catalogue must be read anew.
+    var isOfOtherShape: Bool { ["42804", "42704", "0A000", "26000", "XX000", "42P01"].contains(sqlState) }
+
     /// For the log: the primary message, the detail, the constraint.
     var message: String {
         let parts = [field(UInt8(ascii: "M")), field(UInt8(ascii: "D")), field(UInt8(ascii: "n"))]
@@ -49,6 +52,8 @@ struct PostgresResult: ~Copyable {
     }
 
     var parameterTypes: [Oid] { (0..<PQnparams(pointer)).map { PQparamtype(pointer, $0) } }
+
+    var columnTypes: [Oid] { (0..<PQnfields(pointer)).map { PQftype(pointer, $0) } }
 
     func rows() throws(DatabaseError) -> [SQLRow] {
         let columns = PQnfields(pointer)

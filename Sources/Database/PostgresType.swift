@@ -28,6 +28,14 @@ enum PostgresType {
         }
     }
 
+    /// Whether values are written in binary; others as text, which the server reads.
+    var isBinary: Bool {
+        switch self {
+        case .bool, .int2, .int4, .int8, .oid, .bytea, .text: true
+        case .jsonb, .numeric, .void, .other: false
+        }
+    }
+
     /// Nil for a type that cannot be read, or bytes that are not of the type.
     func decode(_ bytes: UnsafeRawBufferPointer) -> SQLValue? {
         switch self {

@@ -1,36 +1,54 @@
 extension SQLConnection {
-    /// Runs one statement for each row; see ``executeMany(_:rows:)``.
+    /// The same for rows that are arrays of their own, of one length.
     @discardableResult
-    public func executeMany(_ sql: String, rows: SQLRows) throws(DatabaseError) -> Int {
-        try executeMany(sql, rows: (0..<rows.count).map { Array(rows[$0]) })
+    public func executeMany(_ sql: String, rows: [[SQLValue]]) throws(DatabaseError) -> Int {
+        guard let first = rows.first else { return 0 }
+        guard !first.isEmpty else { throw .programming("a statement for many rows has parameters") }
+        var flat = SQLRows(columns: first.count, reservingCapacity: rows.count)
+        for row in rows {
+            guard row.count == first.count else { throw Misuse.parameterCount(expected: first.count, found: row.count) }
+            flat.append(row: row)
+        }
+        return try executeMany(sql, rows: flat)
     }
 
-    /// Adds rows to a table, all or none, by the fastest way of the engine. Of a row that is there already the
-    /// constraint's error is thrown.
-    public func insert(into table: String, _ columns: [String], _ rows: SQLRows) throws(DatabaseError) {
-        guard !rows.isEmpty else { return }
-        try executeMany(Self.insertion(table, columns), rows: rows)
+    /// Adds rows to a table, or replaces those with the same key; see ``upsert(into:_:key:_:rule:)``.
+    public func upsert(into table: String, _ columns: [String], key: [String], _ rows: SQLRows) throws(DatabaseError) {
+        try upsert(into: table, columns, key: key, rows, rule: .replace)
+    }
+}
+
+/// The statements of inserts and upserts.
+struct BulkSQL {
+    let table: String
+    let columns: [String]
+
+    /// Refuses rows of another width.
+    init(_ table: String, _ columns: [String], _ rows: SQLRows) throws(DatabaseError) {
+        guard rows.columns == columns.count else {
+            throw Misuse.parameterCount(expected: columns.count, found: rows.columns)
+        }
+        self.table = table
+        self.columns = columns
     }
 
-    /// Adds rows to a table, or changes those with the same key by the rule, all or none. No key comes twice in `rows`.
-    ///
-    /// - Parameter key: the columns of a unique index
-    public func upsert(
-        into table: String, _ columns: [String], key: [String], _ rows: SQLRows, rule: UpsertRule = .replace
-    ) throws(DatabaseError) {
-        guard !rows.isEmpty else { return }
+    var list: String { columns.joined(separator: ", ") }
+
+    /// For one row of parameters.
+    var insertion: String {
+        "INSERT INTO \(table) (\(list)) VALUES (\(columns.indices.map { "$\($0 + 1)" }.joined(separator: ", ")))"
+    }
+
+    /// What follows the insertion.
+    func conflict(key: [String], _ rule: UpsertRule) -> String {
         let assignments = columns.filter { !key.contains($0) }.map { column in
             switch rule {
             case .replace: "\(column) = excluded.\(column)"
             case .add: "\(column) = \(table).\(column) + excluded.\(column)"
             }
         }
-        let conflict = " ON CONFLICT (\(key.joined(separator: ", "))) DO UPDATE SET \(assignments.joined(separator: ", "))"
-        try executeMany(Self.insertion(table, columns) + conflict, rows: rows)
-    }
-
-    private static func insertion(_ table: String, _ columns: [String]) -> String {
-        let places = columns.indices.map { "$\($0 + 1)" }.joined(separator: ", ")
-        return "INSERT INTO \(table) (\(columns.joined(separator: ", "))) VALUES (\(places))"
+        let target = " ON CONFLICT (\(key.joined(separator: ", ")))"
+        guard !assignments.isEmpty else { return "\(target) DO NOTHING" }
+        return "\(target) DO UPDATE SET \(assignments.joined(separator: ", "))"
     }
 }

@@ -32,7 +32,19 @@ public protocol SQLConnection: AnyObject {
     /// All or nothing: outside of a transaction it is one of its own.
     /// - Returns: rows affected, in total.
     @discardableResult
-    func executeMany(_ sql: String, rows: [[SQLValue]]) throws(DatabaseError) -> Int
+    func executeMany(_ sql: String, rows: SQLRows) throws(DatabaseError) -> Int
+
+    /// Adds rows to a table, all or none, by the fastest way of the engine. Of a row that is there already the
+    /// constraint's error is thrown. Names of tables and columns stand in the SQL as they are given.
+    /// On Postgres it also needs the right to read the columns.
+    func insert(into table: String, _ columns: [String], _ rows: SQLRows) throws(DatabaseError)
+
+    /// Adds rows to a table, or changes those with the same key by the rule, all or none. No key comes twice in `rows`.
+    ///
+    /// - Parameter key: the columns of a unique index
+    func upsert(
+        into table: String, _ columns: [String], key: [String], _ rows: SQLRows, rule: UpsertRule
+    ) throws(DatabaseError)
 
     /// Passes the rows to `body` one by one, in constant memory. The connection runs nothing else
     /// meanwhile. A body that throws ends it; on Postgres what the server still sends is read and dropped.
@@ -93,6 +105,8 @@ enum Misuse {
     static let doomed = DatabaseError.programming("an earlier statement of the transaction failed")
     static let streaming = DatabaseError.programming("the connection is streaming rows")
     static let nulInText = DatabaseError.programming("text with a NUL character")
+
+    static let tableChanged = DatabaseError.serializationFailure(detail: "the table's columns changed meanwhile")
 
     static func parameterCount(expected: Int, found: Int) -> DatabaseError {
         .programming("\(expected) parameters expected, \(found) given")

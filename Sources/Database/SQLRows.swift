@@ -23,6 +23,18 @@ public struct SQLRows: Sendable, Hashable {
     }
 
     public subscript(row: Int) -> ArraySlice<SQLValue> { ArraySlice(values[row * columns..<(row + 1) * columns]) }
+
+    /// Lends each row of the range in turn, or of all, without a copy.
+    func forEachRow(
+        _ range: Range<Int>? = nil, _ body: (UnsafeBufferPointer<SQLValue>) throws(DatabaseError) -> Void
+    ) throws(DatabaseError) {
+        precondition(values.count.isMultiple(of: columns), "the last row is complete")
+        try values.withUnsafeBufferPointer { values throws(DatabaseError) in
+            for row in range ?? 0..<count {
+                try body(UnsafeBufferPointer(rebasing: values[row * columns..<(row + 1) * columns]))
+            }
+        }
+    }
 }
 
 /// What an upsert does to a column of a row that is there already.

@@ -7,6 +7,7 @@ final class SQLiteConnection: SQLConnection {
     private let queue: DatabaseQueue
     /// Touched inside an access only.
     private var statements = StatementCache<SQLiteStatement>()
+    private let scratch = SQLiteScratch()
     private var state = ConnectionState()
 
     var dialect: SQLDialect { .sqlite }
@@ -40,22 +41,34 @@ final class SQLiteConnection: SQLConnection {
     func execute(_ sql: String, _ parameters: [SQLValue]) throws(DatabaseError) -> Int {
         try state.checkStatement()
         return try access { database throws(DatabaseError) in
-            try using(sql, database) { statement throws(DatabaseError) in try statement.run(parameters, database) }
+            try using(sql, database) { statement throws(DatabaseError) in try statement.run(parameters) }
         }
     }
 
-    func executeMany(_ sql: String, rows: [[SQLValue]]) throws(DatabaseError) -> Int {
+    @discardableResult
+    func executeMany(_ sql: String, rows: SQLRows) throws(DatabaseError) -> Int {
         try state.checkStatement()
         guard !rows.isEmpty else { return 0 }
         return try atomically { () throws(DatabaseError) in
             try access { database throws(DatabaseError) in
                 try using(sql, database) { statement throws(DatabaseError) in
                     var affected = 0
-                    for row in rows { affected += try statement.run(row, database) }
+                    try rows.forEachRow { row throws(DatabaseError) in affected += try statement.run(row) }
                     return affected
                 }
             }
         }
+    }
+
+    func insert(into table: String, _ columns: [String], _ rows: SQLRows) throws(DatabaseError) {
+        try executeMany(BulkSQL(table, columns, rows).insertion, rows: rows)
+    }
+
+    func upsert(
+        into table: String, _ columns: [String], key: [String], _ rows: SQLRows, rule: UpsertRule
+    ) throws(DatabaseError) {
+        let sql = try BulkSQL(table, columns, rows)
+        try executeMany(sql.insertion + sql.conflict(key: key, rule), rows: rows)
     }
 
     func forEach(_ sql: String, _ parameters: [SQLValue], _ body: (SQLRow) throws -> Void) throws {
@@ -77,8 +90,6 @@ final class SQLiteConnection: SQLConnection {
         guard !state.isReading else { throw .readOnly(detail: "a script in a read transaction") }
         try access { database throws(DatabaseError) in
             guard !sql.utf8.contains(0) else { throw Misuse.nulInText }
-            // A script may change tables; GRDB counts a statement's columns before SQLite looks at them again.
-            statements.removeAll()
             try DatabaseError.translatingSQLite { try database.execute(sql: sql) }
         }
     }
@@ -150,7 +161,7 @@ extension SQLiteConnection {
 
     private func prepared(_ sql: String, _ database: GRDB.Database) throws(DatabaseError) -> SQLiteStatement {
         if let statement = statements.statement(for: sql) { return statement }
-        let statement = try SQLiteStatement(sql, database)
+        let statement = try SQLiteStatement(sql, database, scratch)
         statements.evictIfFull()
         statements.insert(statement, for: sql)
         return statement
@@ -163,16 +174,13 @@ extension SQLiteConnection {
         _ database: GRDB.Database,
         _ body: (SQLRow) -> Bool
     ) throws(DatabaseError) {
-        let isComplete = try using(sql, database) { statement throws(DatabaseError) in
-            try statement.forEachRow(parameters, body)
-        }
-        if !isComplete { statements.remove(sql) }
+        try using(sql, database) { statement throws(DatabaseError) in try statement.forEachRow(parameters, body) }
     }
 
     /// Begins or ends a transaction.
     private func control(_ sql: String) throws(DatabaseError) {
         try access { database throws(DatabaseError) in
-            _ = try using(sql, database) { statement throws(DatabaseError) in try statement.run([], database) }
+            _ = try using(sql, database) { statement throws(DatabaseError) in try statement.run([]) }
         }
     }
 }

@@ -1,4 +1,4 @@
-/// Prepared statements by their SQL, bounded by `capacity`.
+/// Prepared statements by their SQL (or what else is had per statement), bounded by `capacity`.
 struct StatementCache<Statement> {
     private struct Entry {
         let statement: Statement
