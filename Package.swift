@@ -83,7 +83,10 @@ let package = Package(
                 "Database",
             ],
             swiftSettings: settings),
-        .target(name: "Benchmarks", dependencies: ["Units", "OrderBook", "Exchange"], swiftSettings: settings),
+        .target(
+            name: "Benchmarks",
+            dependencies: ["Units", "OrderBook", "Exchange", "Metering", "Market", "Store", "Database", "MigrationFiles"],
+            swiftSettings: settings),
         .target(name: "StratumLines", dependencies: [nioCore], swiftSettings: settings),
         .target(
             name: "Miner",
