@@ -85,7 +85,9 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "Benchmarks",
-            dependencies: ["Units", "OrderBook", "Exchange", "Market", "Store", "Database", "MigrationFiles", logging],
+            dependencies: [
+                "Units", "OrderBook", "Exchange", "Metering", "Market", "Store", "Database", "MigrationFiles", logging,
+            ],
             swiftSettings: settings),
         .target(name: "StratumLines", dependencies: [nioCore], swiftSettings: settings),
         .target(

@@ -53,6 +53,11 @@ struct Samples {
         isSorted = false
     }
 
+    mutating func add(_ others: Samples) {
+        values += others.values
+        isSorted = false
+    }
+
     /// The smallest duration that this part of the samples does not exceed; 0 without samples.
     mutating func quantile(_ part: Double) -> Double {
         if values.isEmpty { return 0 }

@@ -38,6 +38,7 @@ public final class Server: Sendable {
     /// - Throws: an error whose description is one line for the operator
     public static func start(_ configuration: ServerConfiguration, logger: Logger) async throws -> Server {
         if let flaw = configuration.rules.flaw { throw ServerStartError("The market's rules are invalid: \(flaw)") }
+        if let flaw = configuration.retention.flaw { throw ServerStartError("Retention is invalid: \(flaw)") }
         _ = try DescriptorBudget.current()
         let folder = try DataFolder(configuration.dataFolder)
         let database: Database
@@ -61,7 +62,8 @@ public final class Server: Sendable {
             journal: JournalStore(Database.openConnection(configuration.journalLocation)), logger: logger,
             onDeposed: { deposer.yield($0) })
         do {
-            let edge = try await startEdge(configuration, market, MeterStore(database), logger)
+            let edge = try await startEdge(
+                configuration, market, MeterStore(database, rawShares: configuration.rawShares), logger)
             do {
                 return try await start(configuration, folder, database, market, edge, deposed, logger)
             } catch {
@@ -88,9 +90,11 @@ public final class Server: Sendable {
         let (group, run, port) = try await startAPI(configuration, services, logger)
         let settlement = SettlementWorker(gateway: market.writer, meter: MeterStore(database), logger: logger)
         let watch = PoolWatch(market: market.writer, verifier: verifier, logger: logger)
+        let retention = RetentionWorker(store: RetentionStore(database, policy: configuration.retention), logger: logger)
         let workers = [
             Task { await settlement.run(every: configuration.settlementInterval) },
             Task { await watch.run(every: configuration.verificationInterval) },
+            Task { await retention.run(every: .seconds(3600)) },
         ]
         return Server(
             apiPort: port, stratumURL: edge.url, deposed: deposed, folder: folder, database: database, market: market,

@@ -1,5 +1,6 @@
 public import Database
 public import Exchange
+public import Store
 
 /// Everything that a server needs to know before it starts.
 public struct ServerConfiguration: Sendable {
@@ -21,6 +22,11 @@ public struct ServerConfiguration: Sendable {
     public var settlementInterval: Duration = .seconds(300)
     /// How often failed pools that bids wait for are tried again.
     public var verificationInterval: Duration = .seconds(30)
+
+    /// Whether each share becomes a row beside its slot, so that a bill can be traced to headers.
+    public var rawShares = true
+    /// How long metered rows are kept.
+    public var retention = RetentionPolicy()
 
     public init(dataFolder: String) { self.dataFolder = dataFolder }
 

@@ -9,7 +9,8 @@ public struct AuditFinding: Hashable, Sendable {
 
 /// Checks of the books that can be run on live data (design, section 8).
 ///
-/// Each is one query that counts what breaks the invariant, in one snapshot with the others.
+/// Each is one query that counts what breaks the invariant, in one snapshot with the others. What was metered is checked as
+/// far back as retention has kept it, and slots against shares where the shares' rows are kept at all.
 public struct Audit: Sendable {
     private let database: Database
 
@@ -81,8 +82,9 @@ public struct Audit: Sendable {
             SELECT count(*) FROM (
                 SELECT delivery, rig, minute FROM (
                     SELECT delivery, rig, minute, valid_shares, valid_work, billable_work, stale_shares, stale_work,
-                           duplicate_shares, low_difficulty_shares, invalid_shares, forwarded_shares
+                           duplicate_shares, low_difficulty_shares, invalid_shares, forwarded_shares, unlogged_shares
                     FROM meter_slots
+                    WHERE minute >= (SELECT max(kept_from) / 60000000 FROM retention WHERE name IN ('shares', 'meter_slots'))
                     UNION ALL
                     SELECT delivery, rig, received_at / 60000000,
                            CASE WHEN verdict = 1 THEN -1 ELSE 0 END,
@@ -93,12 +95,14 @@ public struct Audit: Sendable {
                            CASE WHEN verdict = 3 THEN -1 ELSE 0 END,
                            CASE WHEN verdict = 4 THEN -1 ELSE 0 END,
                            CASE WHEN verdict = 5 THEN -1 ELSE 0 END,
-                           -forwarded
+                           -forwarded, 0
                     FROM shares
+                    WHERE received_at >= (SELECT max(kept_from) FROM retention WHERE name IN ('shares', 'meter_slots'))
                 ) AS both_sides GROUP BY delivery, rig, minute
-                HAVING sum(valid_shares) <> 0 OR sum(valid_work) <> 0 OR sum(billable_work) <> 0
+                HAVING sum(unlogged_shares) = 0 AND (
+                    sum(valid_shares) <> 0 OR sum(valid_work) <> 0 OR sum(billable_work) <> 0
                     OR sum(stale_shares) <> 0 OR sum(stale_work) <> 0 OR sum(duplicate_shares) <> 0
-                    OR sum(low_difficulty_shares) <> 0 OR sum(invalid_shares) <> 0 OR sum(forwarded_shares) <> 0
+                    OR sum(low_difficulty_shares) <> 0 OR sum(invalid_shares) <> 0 OR sum(forwarded_shares) <> 0)
             ) AS broken
             """
         ),
@@ -113,8 +117,9 @@ public struct Audit: Sendable {
         (
             "billed work is not above verified work",
             """
-            SELECT count(*) FROM deliveries d WHERE d.settled_work > (
-                SELECT coalesce(sum(s.billable_work), 0) FROM meter_slots s WHERE s.delivery = d.id)
+            SELECT count(*) FROM deliveries d
+            WHERE d.opened_at >= (SELECT kept_from FROM retention WHERE name = 'meter_slots')
+              AND d.settled_work > (SELECT coalesce(sum(s.billable_work), 0) FROM meter_slots s WHERE s.delivery = d.id)
             """
         ),
         (

@@ -1,5 +1,7 @@
 import ArgumentParser
 import Benchmarks
+import Database
+import Foundation
 
 /// `hashspot bench`: measures the parts on this machine.
 struct BenchCommand: AsyncParsableCommand {
@@ -7,7 +9,9 @@ struct BenchCommand: AsyncParsableCommand {
         commandName: "bench",
         abstract: "Measure parts of the market on this machine.",
         discussion: "docs/benchmarks.md says what is measured and how to read it.",
-        subcommands: [BookBenchCommand.self, ExchangeBenchCommand.self, CommitBenchCommand.self])
+        subcommands: [
+            BookBenchCommand.self, ExchangeBenchCommand.self, CommitBenchCommand.self, IntakeBenchCommand.self,
+        ])
 }
 
 /// How a benchmark is run and shown.
@@ -115,5 +119,71 @@ struct ExchangeBenchCommand: ParsableCommand {
         let reports = benchmark.run()
         try options.show(reports)
         guard ExchangeBenchmark.agree(reports) else { throw ExitCode(1) }
+    }
+}
+
+struct IntakeBenchCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "intake",
+        abstract: "Metered shares into a real database.",
+        discussion: """
+            Makes sealed batches beforehand, applies them over several connections, first to slots only and then with the \
+            log of raw shares, and compares what is in the database with what was sent. Postgres gets a schema of its own for \
+            each run, SQLite a file of its own; both are removed afterwards.
+
+            Exit status 1 if anything was lost or counted twice.
+            """)
+
+    @Option(help: ArgumentHelp("A Postgres database to measure; otherwise SQLite.", valueName: "postgres://..."))
+    var database: String?
+
+    @Option(help: ArgumentHelp("Where SQLite files are made; otherwise a temporary folder.", valueName: "folder"))
+    var folder: String?
+
+    @Option(help: "What the shares' random numbers start from.")
+    var seed: UInt64 = 20_260_729
+
+    @Option(help: "Edges, 1 to 1,000.")
+    var edges = 40
+
+    @Option(help: "Rigs on each edge, 1 to 100,000, with a share every 5 seconds.")
+    var rigs = 500
+
+    @Option(help: "Seconds of shares, 1 to 3,600.")
+    var seconds = 120
+
+    @Option(help: "Milliseconds that a batch covers, 10 to 600,000.")
+    var batchInterval = 10_000
+
+    @Option(help: "Connections that apply at once, 1 to 4.")
+    var connections = 2
+
+    @Option(help: "Batches in one transaction, 1 to 32.")
+    var together = 4
+
+    @OptionGroup var options: BenchOptions
+
+    func validate() throws {
+        guard (1...1000).contains(edges) else { throw ValidationError("--edges is not from 1 to 1000") }
+        guard (1...100_000).contains(rigs) else { throw ValidationError("--rigs is not from 1 to 100000") }
+        guard (1...3600).contains(seconds) else { throw ValidationError("--seconds is not from 1 to 3600") }
+        guard (10...600_000).contains(batchInterval) else { throw ValidationError("--batch-interval is not from 10 to 600000") }
+        guard (1...4).contains(connections) else { throw ValidationError("--connections is not from 1 to 4") }
+        guard (1...32).contains(together) else { throw ValidationError("--together is not from 1 to 32") }
+        guard edges * rigs * seconds <= 100_000_000 else { throw ValidationError("that is more than 20 million shares") }
+    }
+
+    func run() async throws {
+        let temporary = FileManager.default.temporaryDirectory.path
+        let place = database.map { IntakeBenchmark.Place.postgres(url: $0) } ?? .sqlite(folder: folder ?? temporary)
+        let benchmark = IntakeBenchmark(
+            place: place, seed: seed, edges: edges, rigs: rigs, seconds: seconds, batchInterval: batchInterval,
+            connections: connections, together: together, runs: options.runs)
+        let reports: [BenchmarkReport]
+        do { reports = try await benchmark.run() } catch let error as DatabaseError {
+            throw CommandFailure(description: operatorText(error))
+        }
+        try options.show(reports)
+        guard IntakeBenchmark.agree(reports) else { throw ExitCode(1) }
     }
 }

@@ -61,6 +61,15 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Time between settlement runs.", valueName: "seconds"))
     var settlementInterval = 300.0
 
+    @Flag(inversion: .prefixedNo, help: "Keep each share as a row, so that bills can be traced to headers.")
+    var rawShares = true
+
+    @Option(help: ArgumentHelp("How long shares are kept.", valueName: "days"))
+    var shareDays: Int64 = 30
+
+    @Option(help: ArgumentHelp("How long work per delivery, rig and minute is kept.", valueName: "days"))
+    var slotDays: Int64 = 400
+
     @Flag(help: "Write log lines as JSON.")
     var json = false
 
@@ -109,6 +118,9 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.rules = market.rules
         configuration.allowsPrivatePools = allowPrivatePools
         configuration.settlementInterval = .milliseconds(Int64(settlementInterval * 1000))
+        configuration.rawShares = rawShares
+        configuration.retention.shareDays = shareDays
+        configuration.retention.slotDays = slotDays
         if market == .demo { configuration.verificationInterval = .seconds(5) }
         return configuration
     }

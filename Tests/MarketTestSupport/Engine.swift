@@ -73,8 +73,30 @@ public struct Storage: Sendable {
     public func script(_ sql: String, in location: DatabaseLocation? = nil) throws {
         let connection = try Database.openConnection(location ?? tables)
         defer { connection.close() }
-        if connection.dialect == .sqlite { try connection.script("PRAGMA ignore_check_constraints = ON") }
+        switch connection.dialect {
+        case .sqlite: try connection.script("PRAGMA ignore_check_constraints = ON")
+        case .postgres: try connection.script("SET session_replication_role = replica")
+        }
         try connection.script(sql)
+    }
+
+    /// Removes the triggers that keep rows from being changed, where ``script(_:in:)`` does not silence them.
+    public func dropTriggers() throws {
+        guard tables.dialect == .sqlite else { return }
+        for row in try query("SELECT name FROM sqlite_master WHERE type = 'trigger'") {
+            try script("DROP TRIGGER \(try row.text(0))")
+        }
+    }
+
+    /// The same, for a role that is not the tables' owner.
+    public func connecting(as role: String) throws -> Storage {
+        func location(_ location: DatabaseLocation) -> DatabaseLocation {
+            switch location {
+            case .sqlite: location
+            case .postgres(let url): .postgres(url: url + "?options=-c%20role%3D\(role)")
+            }
+        }
+        return Storage(tables: location(tables), journal: location(journal))
     }
 
     /// All rows of all tables that the projector writes, as text.

@@ -147,6 +147,7 @@ struct AuditTests {
                     ALTER TABLE ledger_balances DROP CONSTRAINT ledger_balances_check;
                     """)
             }
+            try books.storage.dropTriggers()
             let audit = Audit(books.database)
             let all = Set(try await audit.run().map(\.invariant))
             #expect(all == Set(Self.plants.map(\.invariant)), "a check without a planted violation")
