@@ -1,0 +1,140 @@
+internal import Crypto
+internal import Database
+
+/// A table that rows are only ever added to, compared row by row with what the journal says, in the order of its key, a page
+/// at a time.
+struct AddedRows {
+    private static let pageSize: Int64 = 1000
+
+    let table: String
+    private let columns: [String]
+    /// How many of the columns, from the first on, are the key: integers.
+    private let keyCount: Int
+    private let connection: any SQLConnection
+    private var page: ArraySlice<SQLRow> = []
+    private var isAtEnd = false
+    /// The key that was read or expected last.
+    private var key: [Int64]
+    private var digest = RowDigest()
+
+    init(_ table: String, _ columns: [String], keyCount: Int, _ connection: any SQLConnection) {
+        self.table = table
+        self.columns = columns
+        self.keyCount = keyCount
+        self.connection = connection
+        key = Array(repeating: .min, count: keyCount)
+    }
+
+    /// The next row that the journal says.
+    mutating func expect(_ row: SQLRow, _ findings: inout FindingList) throws {
+        digest.add(row)
+        let wanted = try key(of: row)
+        while let found = try peek() {
+            let foundKey = try key(of: found)
+            if wanted.lexicographicallyPrecedes(foundKey) { break }
+            page.removeFirst()
+            if foundKey == wanted {
+                if found != row { findings.add(difference(wanted, row, found)) }
+                return
+            }
+            findings.add(unexpected(found, foundKey))
+        }
+        findings.add(VerificationFinding(
+            "table.rowMissing", name(wanted), expected: describe(row), "\(name(wanted)) is missing: expected \(describe(row))"))
+    }
+
+    /// Rows up to a key that the journal does not say.
+    mutating func end(before bound: Int64, _ findings: inout FindingList) throws {
+        while let found = try peek() {
+            let foundKey = try key(of: found)
+            guard foundKey[0] < bound else { return }
+            page.removeFirst()
+            findings.add(unexpected(found, foundKey))
+        }
+    }
+
+    func tableDigest() -> TableDigest { digest.of(table) }
+
+    private mutating func peek() throws -> SQLRow? {
+        if let first = page.first { return first }
+        guard !isAtEnd else { return nil }
+        let names = columns.prefix(keyCount).joined(separator: ", ")
+        let places = (1...keyCount).map { "$\($0)" }.joined(separator: ", ")
+        let rows = try connection.query(
+            """
+            SELECT \(columns.joined(separator: ", ")) FROM \(table)
+            WHERE (\(names)) > (\(places)) ORDER BY \(names) LIMIT \(Self.pageSize)
+            """, key.map { .integer($0) })
+        isAtEnd = rows.count < Self.pageSize
+        if let last = rows.last { key = try key(of: last) }
+        page = rows[...]
+        return page.first
+    }
+
+    private func key(of row: SQLRow) throws -> [Int64] { try (0..<keyCount).map { try row.int64($0) } }
+
+    private func name(_ key: [Int64]) -> String { "\(table) \(key.map { "\($0)" }.joined(separator: "/"))" }
+
+    private func unexpected(_ row: SQLRow, _ key: [Int64]) -> VerificationFinding {
+        VerificationFinding(
+            "table.rowUnexpected", name(key), found: describe(row), "\(name(key)) is not in the journal: \(describe(row))")
+    }
+
+    private func difference(_ key: [Int64], _ expected: SQLRow, _ found: SQLRow) -> VerificationFinding {
+        let places = columns.indices.filter { expected[$0] != found[$0] }
+        func text(_ row: SQLRow) -> String { places.map { "\(columns[$0]) \(row[$0].shown)" }.joined(separator: ", ") }
+        return VerificationFinding(
+            "table.rowDiffers", name(key), expected: text(expected), found: text(found),
+            "\(name(key)): expected \(text(expected)), found \(text(found))")
+    }
+
+    private func describe(_ row: SQLRow) -> String {
+        columns.indices.dropFirst(keyCount).map { "\(columns[$0]) \(row[$0].shown)" }.joined(separator: ", ")
+    }
+}
+
+/// SHA-256 over rows, each value with its kind and length.
+struct RowDigest {
+    private var hash = SHA256()
+    private var rows: Int64 = 0
+
+    mutating func add(_ row: SQLRow) {
+        rows += 1
+        for index in 0..<row.count {
+            switch row[index] {
+            case .null: add(0, [])
+            case .integer(let value): withUnsafeBytes(of: value.littleEndian) { add(1, $0) }
+            case .text(let text): add(2, Array(text.utf8))
+            case .blob(let bytes): add(3, bytes)
+            }
+        }
+    }
+
+    private mutating func add(_ kind: UInt8, _ bytes: some Collection<UInt8>) {
+        withUnsafeBytes(of: Int64(bytes.count).littleEndian) { hash.update(data: [kind] + $0) }
+        hash.update(data: Array(bytes))
+    }
+
+    func of(_ table: String) -> TableDigest {
+        TableDigest(table: table, rows: rows, digest: Hex.text(hash.finalize()))
+    }
+}
+
+enum Hex {
+    static func text(_ bytes: some Sequence<UInt8>) -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    }
+}
+
+extension SQLValue {
+    /// For an operator.
+    fileprivate var shown: String {
+        switch self {
+        case .null: "NULL"
+        case .integer(let value): "\(value)"
+        case .text(let text): "'\(text)'"
+        case .blob(let bytes): "\(Hex.text(bytes))"
+        }
+    }
+}
