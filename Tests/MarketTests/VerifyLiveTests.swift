@@ -50,7 +50,7 @@ struct VerifyLiveTests {
                 try await market.deposit("new")
                 clock.now = clock.now + .seconds(19)
                 try await market.submit(.rigOnline(RigID(2), edge: EdgeID(1), session: 2, versionMask: 0))
-                _ = try await market.openDelivery(name: "another")
+                for number in 0..<5 { try await market.deposit("new \(number)") }
             }
             let report = try await verify()
             #expect(report.findings == [])

@@ -22,7 +22,8 @@ struct AddedRows {
         self.columns = columns
         self.keyCount = keyCount
         self.connection = connection
-        key = Array(repeating: .min, count: keyCount)
+        // Also where a column of the key is a 32-bit one.
+        key = Array(repeating: Int64(Int32.min), count: keyCount)
     }
 
     /// The next row that the journal says.

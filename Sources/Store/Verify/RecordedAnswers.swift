@@ -44,7 +44,7 @@ struct RecordedAnswers {
 
     private mutating func flush(_ findings: inout FindingList) throws {
         guard !waiting.isEmpty else { return }
-        let places = waiting.indices.map { "($\($0 * 2 + 1), $\($0 * 2 + 2))" }.joined(separator: ", ")
+        let places = waiting.indices.map { "(CAST($\($0 * 2 + 1) AS BIGINT), CAST($\($0 * 2 + 2) AS TEXT))" }.joined(separator: ", ")
         let rows = try connection.query(
             "SELECT account, key, number, digest, outcome FROM answers WHERE (account, key) IN (VALUES \(places))",
             waiting.flatMap { [$0[0], $0[1]] })
