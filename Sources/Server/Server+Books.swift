@@ -1,4 +1,4 @@
-public import Database
+internal import Database
 internal import Foundation
 internal import MigrationFiles
 public import Store
@@ -10,7 +10,7 @@ extension Server {
     /// Proves journal and tables; may run beside a server.
     public static func verify(
         _ configuration: ServerConfiguration, progress: @escaping @Sendable (ReplayProgress) -> Void
-    ) async throws -> VerificationReport {
+    ) async throws -> StorageVerification {
         try await checkSchema(configuration)
         return try await JournalVerifier(tables: configuration.tablesLocation, journal: configuration.journalLocation)
             .run(progress: progress)

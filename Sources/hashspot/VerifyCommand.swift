@@ -25,7 +25,7 @@ struct VerifyCommand: AsyncParsableCommand {
     func run() async throws {
         let line = ProgressLine("verify")
         line.begin()
-        let report: VerificationReport
+        let report: StorageVerification
         do {
             report = try await Server.verify(try storage.configuration()) { line.report($0) }
         } catch let failure as CommandFailure {
@@ -38,7 +38,7 @@ struct VerifyCommand: AsyncParsableCommand {
         if !report.holds { throw CommandFailure(description: "\(report.findingCount) differences; see above") }
     }
 
-    private func text(_ report: VerificationReport) -> String {
+    private func text(_ report: StorageVerification) -> String {
         let followed = report.commands - report.decided
         var lines = [
             "\(report.rows) rows, \(report.commands) commands (\(report.decided) decided again, \(followed) followed), "
@@ -55,7 +55,7 @@ struct VerifyCommand: AsyncParsableCommand {
         var expected, found: String?
         var description: String
 
-        init(_ finding: VerificationFinding) {
+        init(_ finding: StorageFinding) {
             (code, subject) = (finding.code, finding.subject)
             (expected, found, description) = (finding.expected, finding.found, finding.description)
         }
@@ -74,7 +74,7 @@ struct VerifyCommand: AsyncParsableCommand {
         var stateHash: String?
         var digests: [Table]
 
-        init(_ report: VerificationReport) {
+        init(_ report: StorageVerification) {
             (holds, findings) = (report.holds, report.findingCount)
             (journal, tables, rows) = (report.journal, report.tables, report.rows)
             (commands, decided, events) = (report.commands, report.decided, report.events)

@@ -42,7 +42,7 @@ struct VerifyLiveTests {
             try storage.migrate()
             let clock = ManualClock()
             clock.now = History.start + .seconds(23)
-            func verify() async throws -> VerificationReport {
+            func verify() async throws -> StorageVerification {
                 try await JournalVerifier(tables: storage.tables, journal: storage.journal).run()
             }
             #expect(try await verify().findings == [])

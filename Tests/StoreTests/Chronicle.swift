@@ -54,7 +54,7 @@ struct Chronicle {
         (self.storage, self.history, self.ends, self.projected) = (storage, history, ends, projected)
     }
 
-    func verify() async throws -> VerificationReport {
+    func verify() async throws -> StorageVerification {
         try await JournalVerifier(tables: storage.tables, journal: storage.journal).run()
     }
 

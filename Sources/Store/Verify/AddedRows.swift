@@ -40,7 +40,7 @@ struct AddedRows {
             }
             findings.add(unexpected(found, foundKey))
         }
-        findings.add(VerificationFinding(
+        findings.add(StorageFinding(
             "table.rowMissing", name(wanted), expected: describe(row), "\(name(wanted)) is missing: expected \(describe(row))"))
     }
 
@@ -76,15 +76,15 @@ struct AddedRows {
 
     private func name(_ key: [Int64]) -> String { "\(table) \(key.map { "\($0)" }.joined(separator: "/"))" }
 
-    private func unexpected(_ row: SQLRow, _ key: [Int64]) -> VerificationFinding {
-        VerificationFinding(
+    private func unexpected(_ row: SQLRow, _ key: [Int64]) -> StorageFinding {
+        StorageFinding(
             "table.rowUnexpected", name(key), found: describe(row), "\(name(key)) is not in the journal: \(describe(row))")
     }
 
-    private func difference(_ key: [Int64], _ expected: SQLRow, _ found: SQLRow) -> VerificationFinding {
+    private func difference(_ key: [Int64], _ expected: SQLRow, _ found: SQLRow) -> StorageFinding {
         let places = columns.indices.filter { expected[$0] != found[$0] }
         func text(_ row: SQLRow) -> String { places.map { "\(columns[$0]) \(row[$0].shown)" }.joined(separator: ", ") }
-        return VerificationFinding(
+        return StorageFinding(
             "table.rowDiffers", name(key), expected: text(expected), found: text(found),
             "\(name(key)): expected \(text(expected)), found \(text(found))")
     }

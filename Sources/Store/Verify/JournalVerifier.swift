@@ -19,7 +19,7 @@ public struct JournalVerifier: Sendable {
 
     /// - Parameter progress: called after each page of the journal
     /// - Throws: if a database cannot be read; what is wrong in it is a finding
-    public func run(progress: @escaping @Sendable (ReplayProgress) -> Void = { _ in }) async throws -> VerificationReport {
+    public func run(progress: @escaping @Sendable (ReplayProgress) -> Void = { _ in }) async throws -> StorageVerification {
         let stored = try await loadTables()
         return try await withCheckedThrowingContinuation { continuation in
             DispatchQueue(label: "hashspot.verify").async {
@@ -46,7 +46,7 @@ public struct JournalVerifier: Sendable {
 
     private func replay(
         _ stored: Result<StoredTables, DatabaseError>, _ progress: (ReplayProgress) -> Void
-    ) throws -> VerificationReport {
+    ) throws -> StorageVerification {
         let rows = try Database.openConnection(tables)
         defer { rows.close() }
         let log = try Database.openConnection(journal)
@@ -59,7 +59,7 @@ public struct JournalVerifier: Sendable {
 
 /// One verification.
 private struct Run {
-    private(set) var report = VerificationReport()
+    private(set) var report = StorageVerification()
     private let pages: JournalPages
     private let rows: any SQLConnection
     /// nil once compared, or if they cannot be read.
@@ -81,10 +81,10 @@ private struct Run {
             report.tables = tables.last
             self.stored = tables
         case .failure(let error):
-            findings.add(VerificationFinding("state.unreadable", "tables", "the tables cannot be read: \(error.detail)"))
+            findings.add(StorageFinding("state.unreadable", "tables", "the tables cannot be read: \(error.detail)"))
         }
         guard let last = self.stored?.last, last > end.last else { return }
-        findings.add(VerificationFinding(
+        findings.add(StorageFinding(
             "tables.ahead", "projector", expected: "\(end.last)", found: "\(last)",
             "the tables are at position \(last), but the journal ends at \(end.last)"))
         self.stored = nil
@@ -101,7 +101,7 @@ private struct Run {
             }
             try checkEnd()
         } catch let flaw as JournalFlaw {
-            findings.add(VerificationFinding(flaw))
+            findings.add(StorageFinding(flaw))
         }
         finish()
     }
@@ -117,12 +117,12 @@ private struct Run {
         do { commands = try replica.take(row) } catch {
             guard case .stateHash = error else { throw error }
             // The state is what the events make; the tables can be compared with it.
-            findings.add(VerificationFinding(error))
+            findings.add(StorageFinding(error))
             commands = (try? JournalBody.decode(row.body)) ?? []
         }
         guard let stored else { return }
         guard row.last <= stored.last else {
-            findings.add(VerificationFinding(
+            findings.add(StorageFinding(
                 "tables.betweenRows", "projector", found: "\(stored.last)",
                 "the tables are at position \(stored.last), within the journal's row \(row.first) to \(row.last)"))
             self.stored = nil
@@ -143,12 +143,12 @@ private struct Run {
         report.digests = added.digests()
         report.stateHash = replica.stateHash
         if stored.last > 0, stored.stateHash != replica.stateHash, stored.rulesVersion == JournalBody.rulesVersion {
-            findings.add(VerificationFinding(
+            findings.add(StorageFinding(
                 "tables.stateHash", "projector", expected: "\(replica.stateHash)", found: "\(stored.stateHash)",
                 "projector: the state at position \(stored.last) hashes to \(replica.stateHash), it says \(stored.stateHash)"))
         }
         if stored.last > 0, stored.at != replica.at {
-            findings.add(VerificationFinding(
+            findings.add(StorageFinding(
                 "tables.time", "projector", expected: "\(replica.at)", found: "\(stored.at)",
                 "projector: expected the time \(replica.at), found \(stored.at)"))
         }
@@ -159,10 +159,10 @@ private struct Run {
         do {
             let state = try MarketState(restoring: stored.state)
             for difference in expected.differences(in: state, most: FindingList.mostShown) {
-                findings.add(VerificationFinding(difference))
+                findings.add(StorageFinding(difference))
             }
         } catch {
-            findings.add(VerificationFinding("state.ledger", "ledger_balances", "tables: the balances do not fit: \(error)"))
+            findings.add(StorageFinding("state.ledger", "ledger_balances", "tables: the balances do not fit: \(error)"))
         }
     }
 
@@ -175,7 +175,7 @@ private struct Run {
 
     private mutating func finish() {
         if let stored {
-            findings.add(VerificationFinding(
+            findings.add(StorageFinding(
                 "tables.notCompared", "tables", "the tables at position \(stored.last) were not compared: the journal was "
                     + "followed to \(replica.position) only"))
         }

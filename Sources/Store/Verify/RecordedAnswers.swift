@@ -35,7 +35,7 @@ struct RecordedAnswers {
         try flush(&findings)
         let found = try connection.queryOne("SELECT count(*) FROM answers WHERE number < $1", [.integer(bound)])?.int64(0) ?? 0
         guard found > expected - replaced else { return }
-        findings.add(VerificationFinding(
+        findings.add(StorageFinding(
             "table.rowUnexpected", Self.table, expected: "\(expected - replaced)", found: "\(found)",
             "answers: \(found) rows, the journal has \(expected - replaced)"))
     }
@@ -57,7 +57,7 @@ struct RecordedAnswers {
         guard found != row else { return }
         let name = "answers \(try row.int64(0))/\(try row.text(1))"
         guard let found else {
-            findings.add(VerificationFinding(
+            findings.add(StorageFinding(
                 "table.rowMissing", name, expected: "number \(try row.int64(2))", "\(name) is missing"))
             return
         }
@@ -67,7 +67,7 @@ struct RecordedAnswers {
         }
         let columns = ["account", "key", "number", "digest", "outcome"]
         let places = columns.indices.filter { row[$0] != found[$0] }.map { columns[$0] }.joined(separator: ", ")
-        findings.add(VerificationFinding(
+        findings.add(StorageFinding(
             "table.rowDiffers", name, expected: "\(row)", found: "\(found)", "\(name): differs in \(places)"))
     }
 

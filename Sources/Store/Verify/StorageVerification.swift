@@ -2,7 +2,7 @@ internal import Exchange
 internal import Market
 
 /// One thing that does not hold, in words for an operator.
-public struct VerificationFinding: Hashable, Sendable, CustomStringConvertible {
+public struct StorageFinding: Hashable, Sendable, CustomStringConvertible {
     /// Stable name for programs, e.g. `journal.gap`, `table.rowMissing`, `state.differs`.
     public var code: String
     /// What it is about, e.g. `ledger_postings 3/0`.
@@ -35,10 +35,10 @@ public struct VerificationFinding: Hashable, Sendable, CustomStringConvertible {
 struct FindingList {
     static let mostShown = 100
 
-    private(set) var shown: [VerificationFinding] = []
+    private(set) var shown: [StorageFinding] = []
     private(set) var count = 0
 
-    mutating func add(_ finding: VerificationFinding) {
+    mutating func add(_ finding: StorageFinding) {
         count += 1
         if shown.count < Self.mostShown { shown.append(finding) }
     }
@@ -53,7 +53,7 @@ public struct TableDigest: Hashable, Sendable {
 }
 
 /// What a verification found.
-public struct VerificationReport: Sendable {
+public struct StorageVerification: Sendable {
     /// The last command of the journal, and of the tables.
     public var journal: Int64 = 0
     public var tables: Int64 = 0
@@ -67,7 +67,7 @@ public struct VerificationReport: Sendable {
     /// At the tables' position; empty if the replay did not come so far.
     public var digests: [TableDigest] = []
     /// At most 100.
-    public var findings: [VerificationFinding] = []
+    public var findings: [StorageFinding] = []
     public var findingCount = 0
 
     public var holds: Bool { findingCount == 0 }
