@@ -83,7 +83,10 @@ let package = Package(
                 "Database", "MigrationFiles", crypto,
             ],
             swiftSettings: settings),
-        .target(name: "Benchmarks", dependencies: ["Units", "OrderBook", "Exchange"], swiftSettings: settings),
+        .target(
+            name: "Benchmarks",
+            dependencies: ["Units", "OrderBook", "Exchange", "Market", "Store", "Database", "MigrationFiles", logging],
+            swiftSettings: settings),
         .target(name: "StratumLines", dependencies: [nioCore], swiftSettings: settings),
         .target(
             name: "Miner",

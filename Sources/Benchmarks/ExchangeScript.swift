@@ -13,6 +13,8 @@ struct ExchangeScript {
         var commands: Int
         /// Orders that rest in the book, half of them asks.
         var resting: Int
+        /// Whether some of the bids take rigs; otherwise orders only rest, change and go.
+        var takes = true
     }
 
     /// Accounts, pools, rigs and the first orders.
@@ -37,6 +39,7 @@ struct ExchangeScript {
     private var exchange = Exchange()
     private var now = ExchangeScript.start
     private var draws: UInt64
+    private let takes: Bool
     private var resting: [OrderID] = []
     private var freeRigs: [RigID] = []
     private var taken: [OrderID] = []
@@ -45,6 +48,7 @@ struct ExchangeScript {
 
     init(_ parameters: Parameters) {
         draws = parameters.seed
+        takes = parameters.takes
         commands.reserveCapacity(parameters.commands)
         populate(rigs: Int64(parameters.resting / 2 + parameters.resting / 4))
         while resting.count < parameters.resting { rest(setsUp: true) }
@@ -97,7 +101,9 @@ struct ExchangeScript {
     // MARK: - One command
 
     private mutating func next(_ target: Int) {
-        switch below(1000) {
+        let draw = below(1000)
+        switch draw {
+        case 850..<950 where !takes: draw < 900 ? rest() : cancel(target)
         case 0..<450: rest()
         case 450..<850:
             if taken.count - firstTaken > ExchangeScript.mostTaken { giveBack() } else { cancel(target) }

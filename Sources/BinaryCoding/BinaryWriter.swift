@@ -88,6 +88,9 @@ public struct BinaryWriter: ~Copyable, @unchecked Sendable {
     /// Bytes as they are, without a length.
     public mutating func writeRaw(_ value: [UInt8]) { value.withUnsafeBytes { append($0) } }
 
+    /// Bytes as they are, without a length.
+    public mutating func writeRaw(_ bytes: UnsafeRawBufferPointer) { append(bytes) }
+
     public mutating func writeFixed(_ value: UInt32) {
         append(atMost: 4) {
             $0.storeBytes(of: value.littleEndian, as: UInt32.self)

@@ -126,7 +126,9 @@ struct EntityNotes: OptionSet, Sendable {
     /// There is an entity.
     static let used = EntityNotes(rawValue: 4)
     static let unsettled = EntityNotes(rawValue: 1)
-    static let changed = EntityNotes(rawValue: 2)
+    /// Two notes that take turns: one for what changed, one for what is frozen.
+    static let changedInTurn = EntityNotes(rawValue: 2)
+    static let changedInOtherTurn = EntityNotes(rawValue: 8)
 }
 
 extension EntityRows {
@@ -136,7 +138,7 @@ extension EntityRows {
         scratch.removeAll()
         self[slot].key.encode(into: &scratch)
         payload(of: slot).pointee.encode(into: &scratch)
-        return scratch.withUnsafeBytes(StateHash.of)
+        return scratch.withUnsafeBytes(Hash64.of)
     }
 
     @inline(__always)

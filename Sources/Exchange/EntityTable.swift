@@ -15,6 +15,9 @@ public enum EntityChange<Entity: Sendable>: Sendable {
 /// the slot, once: the hash of the entity is computed when ``hash`` is asked for or settled, its image is taken when
 /// changes are. Both lists name every slot at most once, so they never outgrow the table.
 ///
+/// Changes can be frozen at one moment in no time, and taken in parts while the table goes on: an entity that is about
+/// to change leaves its frozen image behind.
+///
 /// Copies share their storage until one of them changes.
 public struct EntityTable<Key: EntityKey, Entity: Sendable & BinaryCodable>: Sendable {
     private var rows = EntityRows<Key, Entity>()
@@ -24,8 +27,22 @@ public struct EntityTable<Key: EntityKey, Entity: Sendable & BinaryCodable>: Sen
     private var unsettled: ContiguousArray<Int32> = []
     /// The notes of a slot whose entity was changed.
     private var wanted: EntityNotes = [.used, .unsettled]
+    private var turn: EntityNotes = .changedInTurn
     private var changed: ContiguousArray<Int32> = []
     private var gone: [(key: Key, entity: Entity)] = []
+    private var frozen = Frozen()
+
+    /// What had changed when it was frozen, and is not taken yet.
+    private struct Frozen: Sendable {
+        var slots: ContiguousArray<Int32> = []
+        /// The first one that is not looked at yet.
+        var next = 0
+        var gone: [(key: Key, entity: Entity)] = []
+        /// Images of entities that went on.
+        var left: [(key: Key, entity: Entity)] = []
+
+        var isEmpty: Bool { next == slots.count && gone.isEmpty && left.isEmpty }
+    }
 
     init() {}
 
@@ -62,8 +79,8 @@ public struct EntityTable<Key: EntityKey, Entity: Sendable & BinaryCodable>: Sen
     /// Inserts or replaces. O(1) amortised.
     mutating func set(_ key: Key, _ entity: Entity) {
         if let slot = slot(of: key) {
-            rows[slot].entity = entity
             note(slot)
+            rows[slot].entity = entity
         } else {
             insert(key, entity)
         }
@@ -74,7 +91,7 @@ public struct EntityTable<Key: EntityKey, Entity: Sendable & BinaryCodable>: Sen
     @inline(__always)
     mutating func update<R>(_ key: Key, _ body: (inout Entity) -> R) -> R {
         guard let slot = slot(of: key) else { preconditionFailure("no such entity") }
-        defer { note(slot) }
+        note(slot)
         return rows.update(slot, body)
     }
 
@@ -83,7 +100,7 @@ public struct EntityTable<Key: EntityKey, Entity: Sendable & BinaryCodable>: Sen
     @inline(__always)
     mutating func update<R>(_ key: Key, default entity: @autoclosure () -> Entity, _ body: (inout Entity) -> R) -> R {
         let slot = slot(of: key) ?? insert(key, entity())
-        defer { note(slot) }
+        note(slot)
         return rows.update(slot, body)
     }
 
@@ -91,13 +108,14 @@ public struct EntityTable<Key: EntityKey, Entity: Sendable & BinaryCodable>: Sen
     @discardableResult
     mutating func remove(_ key: Key) -> Entity? {
         guard let slot = slot(of: key) else { return nil }
+        if rows[slot].notes.contains(frozenNote) { leaveImage(slot) }
         let entity = rows[slot].entity.take()
         index.remove(key.indexHash, slot: slot)
         settledSum &-= rows[slot].settledHash
         rows[slot].settledHash = 0
         rows[slot].notes.remove(.used)
         free.append(Int32(slot))
-        if wanted.contains(.changed), let entity { gone.append((key, entity)) }
+        if isTracking, let entity { gone.append((key, entity)) }
         return entity
     }
 
@@ -118,6 +136,7 @@ public struct EntityTable<Key: EntityKey, Entity: Sendable & BinaryCodable>: Sen
         return slot
     }
 
+    /// Before the entity in a slot changes.
     @inline(__always)
     private mutating func note(_ slot: Int) {
         if rows[slot].notes != wanted { enlist(slot) }
@@ -125,10 +144,17 @@ public struct EntityTable<Key: EntityKey, Entity: Sendable & BinaryCodable>: Sen
 
     @inline(never)
     private mutating func enlist(_ slot: Int) {
+        if rows[slot].notes.contains(frozenNote) { leaveImage(slot) }
         let missing = wanted.subtracting(rows[slot].notes)
         rows[slot].notes = wanted
         if missing.contains(.unsettled) { unsettled.append(Int32(slot)) }
-        if missing.contains(.changed) { changed.append(Int32(slot)) }
+        if missing.contains(changedNote) { changed.append(Int32(slot)) }
+    }
+
+    private mutating func leaveImage(_ slot: Int) {
+        rows[slot].notes.remove(frozenNote)
+        guard rows.isUsed(slot) else { return }
+        frozen.left.append((rows[slot].key, rows.entity(slot)))
     }
 
     // MARK: - Hash
@@ -161,33 +187,81 @@ public struct EntityTable<Key: EntityKey, Entity: Sendable & BinaryCodable>: Sen
 
     // MARK: - Changes
 
+    private var isTracking: Bool { !wanted.isDisjoint(with: [.changedInTurn, .changedInOtherTurn]) }
+    /// Says that the slot is in `changed`: one of the two that take turns.
+    private var changedNote: EntityNotes { turn }
+    /// Says that the slot is in `frozen` and its image is still to be taken.
+    private var frozenNote: EntityNotes { turn == .changedInTurn ? .changedInOtherTurn : .changedInTurn }
+
     /// From now on changes are collected for ``takeChanges()``.
     mutating func trackChanges() {
         forgetChanges()
-        wanted.insert(.changed)
+        wanted.insert(changedNote)
     }
 
     mutating func stopTrackingChanges() {
         forgetChanges()
-        wanted.remove(.changed)
+        wanted.remove(changedNote)
     }
+
+    /// Fixes what changed since the last call, with the images of this moment, to be taken from now on. O(1).
+    ///
+    /// What was frozen before must have been taken.
+    mutating func freezeChanges() {
+        precondition(frozen.isEmpty, "what was frozen is taken first")
+        frozen.slots = changed
+        frozen.next = 0
+        frozen.gone = gone
+        changed = []
+        gone = []
+        guard isTracking else { return }
+        wanted.remove(turn)
+        turn = frozenNote
+        wanted.insert(turn)
+    }
+
+    /// Takes the images of at most `most` of the frozen changes.
+    ///
+    /// - Returns: how many were looked at; less than `most` when none is left
+    mutating func takeFrozen(_ most: Int, into taken: inout [Key: EntityChange<Entity>]) -> Int {
+        var looked = 0
+        // What left the table may have come back: that image, taken later, stands.
+        while looked < most, let (key, entity) = frozen.gone.popLast() {
+            if taken[key] == nil { taken[key] = .gone(entity) }
+            looked += 1
+        }
+        while looked < most, let (key, entity) = frozen.left.popLast() {
+            taken[key] = .live(entity)
+            looked += 1
+        }
+        while looked < most, frozen.next < frozen.slots.count {
+            let slot = Int(frozen.slots[frozen.next])
+            frozen.next += 1
+            looked += 1
+            guard rows[slot].notes.contains(frozenNote) else { continue }
+            rows[slot].notes.remove(frozenNote)
+            if rows.isUsed(slot) { taken[rows[slot].key] = .live(rows.entity(slot)) }
+        }
+        if frozen.isEmpty { frozen = Frozen() }
+        return looked
+    }
+
+    var frozenCount: Int { frozen.slots.count - frozen.next + frozen.gone.count + frozen.left.count }
 
     /// The last image of every entity that changed since the last call, by key.
     mutating func takeChanges() -> [Key: EntityChange<Entity>] {
-        guard !changed.isEmpty || !gone.isEmpty else { return [:] }
+        freezeChanges()
         var taken: [Key: EntityChange<Entity>] = [:]
-        taken.reserveCapacity(changed.count + gone.count)
-        for (key, entity) in gone { taken[key] = .gone(entity) }
-        for slot in changed.lazy.map(Int.init) where rows.isUsed(slot) {
-            taken[rows[slot].key] = .live(rows.entity(slot))
-        }
-        forgetChanges()
+        taken.reserveCapacity(frozenCount)
+        _ = takeFrozen(.max, into: &taken)
         return taken
     }
 
     private mutating func forgetChanges() {
-        for slot in changed { rows[Int(slot)].notes.remove(.changed) }
+        for slot in changed { rows[Int(slot)].notes.subtract([.changedInTurn, .changedInOtherTurn]) }
+        for slot in frozen.slots { rows[Int(slot)].notes.subtract([.changedInTurn, .changedInOtherTurn]) }
         changed.removeAll(keepingCapacity: true)
         gone.removeAll(keepingCapacity: true)
+        frozen = Frozen()
     }
 }

@@ -65,7 +65,7 @@ public struct MarketState: Sendable {
         counters.encode(into: &writer)
         rules.encode(into: &writer)
         status.encode(into: &writer)
-        return StateHash.of(writer.bytes) &+ targets.hash &+ rigs.hash &+ orders.hash &+ deliveries.hash
+        return Hash64.of(writer.bytes) &+ targets.hash &+ rigs.hash &+ orders.hash &+ deliveries.hash
             &+ billings.hash &+ balances.hash &+ deposits.hash &+ answers.hash &+ farms.hash &+ silences.hash
     }
 
@@ -148,50 +148,6 @@ public struct MarketState: Sendable {
         copy.farms.stopTrackingChanges()
         copy.silences.stopTrackingChanges()
         return copy
-    }
-}
-
-/// The images of the entities that changed: what the projector writes.
-public struct StateChanges: Sendable {
-    public var rules: MarketRules?
-    public var status: MarketStatus
-    public var counters: Counters
-    public var targets: [PoolTargetID: EntityChange<PoolTarget>]
-    public var rigs: [RigID: EntityChange<Rig>]
-    public var orders: [OrderID: EntityChange<Order>]
-    public var deliveries: [DeliveryID: EntityChange<Delivery>]
-    public var billings: [BillingKey: EntityChange<Billing>]
-    public var balances: [LedgerAccount: EntityChange<Satoshis>]
-    public var deposits: [DepositKey: EntityChange<Satoshis>]
-    public var answers: [AnswerKey: EntityChange<RecordedAnswer>]
-    public var farms: [FarmID: EntityChange<Farm>]
-    public var silences: [AccountID: EntityChange<Timestamp>]
-
-    /// Takes a later set of changes on top: the later image of an entity stands.
-    public mutating func merge(_ later: StateChanges) {
-        rules = later.rules
-        status = later.status
-        counters = later.counters
-        targets.merge(later.targets) { $1 }
-        rigs.merge(later.rigs) { $1 }
-        orders.merge(later.orders) { $1 }
-        deliveries.merge(later.deliveries) { $1 }
-        billings.merge(later.billings) { $1 }
-        balances.merge(later.balances) { $1 }
-        deposits.merge(later.deposits) { $1 }
-        answers.merge(later.answers) { $1 }
-        farms.merge(later.farms) { $1 }
-        silences.merge(later.silences) { $1 }
-    }
-}
-
-extension MarketState {
-    public mutating func takeChanges() -> StateChanges {
-        StateChanges(
-            rules: rules, status: status, counters: counters, targets: targets.takeChanges(), rigs: rigs.takeChanges(),
-            orders: orders.takeChanges(), deliveries: deliveries.takeChanges(), billings: billings.takeChanges(),
-            balances: balances.takeChanges(), deposits: deposits.takeChanges(), answers: answers.takeChanges(),
-            farms: farms.takeChanges(), silences: silences.takeChanges())
     }
 }
 

@@ -3,18 +3,29 @@ internal import Routing
 internal import Synchronization
 internal import Units
 
-/// The state as of the last commit: what all current reads are served from.
+/// The state as of the last commit: what all current reads are served from, and what the projector takes from.
 final class CommittedState: Sendable {
     private struct Content {
         var state: MarketState
         /// The sequence of the last command in it.
         var position: Int64
+        /// Time of the last batch, and the state's hash after it.
+        var at: Timestamp
+        var stateHash: UInt64
+        /// What was added since the projector took its last changes.
+        var appended = Appended()
     }
 
     private let content: Mutex<Content>
+    /// Held while a batch is brought in, in parts between which there are reads: the projector wants whole batches.
+    private let batch = Mutex(())
+    private let lastPosition: Atomic<Int64>
 
     /// - Parameter state: tracks its changes from here on
-    init(_ state: MarketState, position: Int64) { content = Mutex(Content(state: state, position: position)) }
+    init(_ state: MarketState, position: Int64, at: Timestamp, stateHash: UInt64) {
+        content = Mutex(Content(state: state, position: position, at: at, stateHash: stateHash))
+        lastPosition = Atomic(position)
+    }
 
     func read<T>(_ body: (MarketState) -> T) -> T {
         // Leaves the lock only as what `body` made of a value.
@@ -23,10 +34,10 @@ final class CommittedState: Sendable {
         return result!
     }
 
-    var position: Int64 { content.withLock { $0.position } }
+    var position: Int64 { lastPosition.load(ordering: .acquiring) }
 
-    /// For the writer to go on from.
-    func copy() -> MarketState { content.withLock { $0.state.untracked() } }
+    /// For the writer to go on from, with the time of the last command.
+    func copy() -> (state: MarketState, at: Timestamp) { content.withLock { ($0.state.untracked(), $0.at) } }
 
     /// The routes of all rigs, as of one position.
     func routes() -> [RouteUpdate] {
@@ -38,47 +49,77 @@ final class CommittedState: Sendable {
         }
     }
 
-    /// Brings in a committed batch; returns what changed and the routes of the rigs it moved.
-    ///
-    /// - Parameter at: time of the batch
-    func publish(
-        _ commands: [JournalledCommand], position: Int64, at: Timestamp
-    ) -> (changes: StateChanges, routes: [RouteUpdate]) {
-        content.withLock { content in
+    /// Brings in a committed batch; returns the routes of the rigs that it moved.
+    func publish(_ commands: [JournalledCommand], _ row: JournalRow) -> [RouteUpdate] {
+        batch.withLock { _ in
             var moved: Set<RigID> = []
-            for command in commands {
-                for event in command.events {
-                    // Before the event: a delivery can end and be closed in one batch.
-                    moved.formUnion(MarketRoutes.rigs(movedBy: event, in: content.state))
-                    content.state.evolve(event)
+            for start in stride(from: 0, to: commands.count, by: CommittedState.commandsAtOnce) {
+                let part = commands[start..<min(start + CommittedState.commandsAtOnce, commands.count)]
+                content.withLock { CommittedState.evolve(&$0.state, part, &moved) }
+            }
+            let added = Appended(commands, first: row.first)
+            return content.withLock { content in
+                // The writer's exchange has fired them; here nobody does.
+                content.state.dropTimers(before: row.at)
+                content.position = row.last
+                content.at = row.at
+                content.stateHash = row.stateHash
+                content.appended.entries += added.entries
+                lastPosition.store(row.last, ordering: .releasing)
+                return moved.sorted().map {
+                    RouteUpdate(rig: $0, position: row.last, route: MarketRoutes.route(of: $0, in: content.state))
                 }
             }
-            // The writer's exchange has fired them; here nobody does.
-            content.state.dropTimers(before: at)
-            content.position = position
-            let routes = moved.sorted().map {
-                RouteUpdate(rig: $0, position: position, route: MarketRoutes.route(of: $0, in: content.state))
-            }
-            return (content.state.takeChanges(), routes)
         }
     }
+
+    /// Readers wait for so many commands at most.
+    private static let commandsAtOnce = 256
+
+    private static func evolve(_ state: inout MarketState, _ commands: ArraySlice<JournalledCommand>, _ moved: inout Set<RigID>) {
+        for command in commands {
+            for event in command.events {
+                // Before the event: a delivery can end and be closed in one batch.
+                MarketRoutes.addRigs(movedBy: event, in: state, to: &moved)
+                state.evolve(event)
+            }
+        }
+    }
+
+    /// Everything since a position, up to the last commit; nil when there is nothing. One caller at a time.
+    func projection(after previous: Int64) -> Projection? {
+        let frozen: Projection? = batch.withLock { _ in
+            content.withLock { content in
+                guard content.position > previous else { return nil }
+                defer { content.appended = Appended() }
+                return Projection(
+                    previous: previous, last: content.position, at: content.at, rulesVersion: JournalBody.rulesVersion,
+                    stateHash: content.stateHash, changes: content.state.freezeChanges(), appended: content.appended)
+            }
+        }
+        guard var projection = frozen else { return nil }
+        while content.withLock({ !$0.state.takeFrozen(CommittedState.imagesAtOnce, into: &projection.changes) }) {}
+        return projection
+    }
+
+    private static let imagesAtOnce = 512
 }
 
 /// Routes, as the committed state implies them.
 enum MarketRoutes {
     /// The rigs whose routes an event may change.
-    static func rigs(movedBy event: Event, in state: MarketState) -> [RigID] {
+    static func addRigs(movedBy event: Event, in state: MarketState, to moved: inout Set<RigID>) {
         switch event {
-        case .deliveryOpened(let delivery): [delivery.rig]
-        case .deliveryEnded(let id, _, _): state.deliveries[id].map { [$0.rig] } ?? []
-        case .rigOnline(let rig, _, _, _): [rig]
-        case .orderAmended(let order): order.bid == nil ? [] : rigs(of: order.id, in: state)
-        case .poolTargetChanged(let target, _): rigs(using: target, in: state)
+        case .deliveryOpened(let delivery): moved.insert(delivery.rig)
+        case .deliveryEnded(let id, _, _): if let rig = state.deliveries[id]?.rig { moved.insert(rig) }
+        case .rigOnline(let rig, _, _, _): moved.insert(rig)
+        case .orderAmended(let order): if order.bid != nil { moved.formUnion(rigs(of: order.id, in: state)) }
+        case .poolTargetChanged(let target, _): moved.formUnion(rigs(using: target, in: state))
         case .marketDefined, .entryPosted, .poolTargetCreated, .rigRegistered, .rigOffline, .rigMeasured, .orderPlaced,
             .askOffered, .orderSuspended, .orderResumed, .orderStamped, .orderClosed, .lineSettled, .deliveryClosed,
             .answerRecorded, .ordersRepriced, .phaseChanged, .rulesScheduled, .rulesChanged, .indexPublished, .farmCreated,
             .rigAssigned, .farmOffered, .silenceSet, .holdReleased:
-            []
+            break
         }
     }
 

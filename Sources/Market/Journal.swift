@@ -23,17 +23,38 @@ public enum JournalBody {
     public static let rulesVersion: Int64 = 2
 
     public static func encode(_ commands: [JournalledCommand]) -> [UInt8] {
-        var writer = BinaryWriter(reservingCapacity: 256 * (commands.count + 1))
-        writer.write(codingVersion)
-        writer.writeUnsigned(UInt64(commands.count))
-        for command in commands {
-            command.envelope.encode(into: &writer)
-            command.events.encode(into: &writer)
+        var builder = Builder()
+        for command in commands { builder.append(command) }
+        return builder.finish()
+    }
+
+    /// Encodes a body command by command.
+    struct Builder: ~Copyable {
+        private var content = BinaryWriter(reservingCapacity: 4096)
+        private var count = 0
+
+        mutating func append(_ command: JournalledCommand) {
+            command.envelope.encode(into: &content)
+            command.events.encode(into: &content)
+            count += 1
         }
-        let sum = checksum(writer.bytes[...])
-        writer.writeFixed(UInt32(truncatingIfNeeded: sum))
-        writer.writeFixed(UInt32(truncatingIfNeeded: sum >> 32))
-        return writer.bytes
+
+        /// Bytes of the commands so far.
+        var size: Int { content.withUnsafeBytes(\.count) }
+
+        /// The body, and an empty builder from then on.
+        mutating func finish() -> [UInt8] {
+            var writer = BinaryWriter(reservingCapacity: size + 32)
+            writer.write(codingVersion)
+            writer.writeUnsigned(UInt64(count))
+            content.withUnsafeBytes { writer.writeRaw($0) }
+            let sum = writer.withUnsafeBytes(Hash64.of)
+            writer.writeFixed(UInt32(truncatingIfNeeded: sum))
+            writer.writeFixed(UInt32(truncatingIfNeeded: sum >> 32))
+            content.removeAll()
+            count = 0
+            return writer.bytes
+        }
     }
 
     public static func decode(_ bytes: [UInt8]) throws(BinaryCodingError) -> [JournalledCommand] {
@@ -42,7 +63,7 @@ public enum JournalBody {
         var reader = BinaryReader(Array(bytes.dropFirst().dropLast(checksumBytes)), version: version)
         var end = BinaryReader(Array(bytes.suffix(checksumBytes)))
         let sum = UInt64(try end.readFixed()) | UInt64(try end.readFixed()) << 32
-        guard sum == checksum(bytes.dropLast(checksumBytes)) else { throw .checksum }
+        guard sum == checksum(bytes.dropLast(checksumBytes), version) else { throw .checksum }
         let count = try reader.readCount()
         var commands: [JournalledCommand] = []
         commands.reserveCapacity(count)
@@ -54,8 +75,9 @@ public enum JournalBody {
         return commands
     }
 
-    /// FNV-1a, at a body's end: events that a damaged disk has changed must not reach the state, which traps on them.
-    private static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt64 {
-        bytes.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+    /// Events that a damaged disk has changed must not reach the state, which traps on them. Version 1 ends with FNV-1a.
+    private static func checksum(_ bytes: ArraySlice<UInt8>, _ version: UInt8) -> UInt64 {
+        guard version < CodingVersion.everyRule else { return bytes.withUnsafeBytes(Hash64.of) }
+        return bytes.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
     }
 }

@@ -117,7 +117,8 @@ final class LoadedMarket {
             previous: stored.last, last: last, at: at, rulesVersion: version, stateHash: hash, changes: changes,
             appended: appended)
         return LoadedMarket(
-            committed: CommittedState(state, position: last), journal: journal, position: position, at: at, tail: tail)
+            committed: CommittedState(state, position: last, at: at, stateHash: hash), journal: journal, position: position,
+            at: at, tail: tail)
     }
 }
 
@@ -143,7 +144,7 @@ public final class MarketService: Sendable {
         onDeposed: @escaping @Sendable (JournalError) -> Void
     ) async throws -> MarketService {
         let loaded = try await LoadedMarket.load(tables: tables, journal: journal)
-        let projector = Projector(tables: tables, position: loaded.position.last, logger: logger)
+        let projector = Projector(tables: tables, committed: loaded.committed, logger: logger)
         let writer = MarketWriter(
             loaded: loaded, projector: projector, configuration: configuration, logger: logger, clock: clock,
             onDeposed: onDeposed)

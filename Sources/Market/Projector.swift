@@ -3,71 +3,60 @@ internal import Logging
 internal import Synchronization
 internal import Units
 
-/// Follows the journal and brings the tables up to date in bulk, each transaction recording how far it has come.
+/// Follows the commits and brings the tables up to date in bulk, each transaction recording how far it has come.
+///
+/// It takes what has changed when the one before is done: the further it is behind, the more one transaction brings in,
+/// and the less each command costs.
 final class Projector: Sendable {
     private struct State {
-        var pending: Projection?
-        var projected: Int64
-        var taken: Int64
         var waiter: CheckedContinuation<Void, Never>?
-        var idlers: [CheckedContinuation<Void, Never>] = []
+        /// Who waits for the tables to reach a position.
+        var idlers: [(position: Int64, continuation: CheckedContinuation<Void, Never>)] = []
         var isStopping = false
         var hasEnded = false
 
-        mutating func takeIdlers() -> [CheckedContinuation<Void, Never>] {
-            defer { idlers = [] }
-            return idlers
+        mutating func takeIdlers(upTo position: Int64) -> [CheckedContinuation<Void, Never>] {
+            defer { idlers.removeAll { $0.position <= position } }
+            return idlers.filter { $0.position <= position }.map(\.continuation)
+        }
+
+        mutating func takeWaiter() -> CheckedContinuation<Void, Never>? {
+            defer { waiter = nil }
+            return waiter
         }
     }
 
     private let tables: any TablesPort
+    private let committed: CommittedState
     private let logger: Logger
-    private let state: Mutex<State>
+    private let projected: Atomic<Int64>
+    private let state = Mutex(State())
 
-    init(tables: any TablesPort, position: Int64, logger: Logger) {
+    init(tables: any TablesPort, committed: CommittedState, logger: Logger) {
         self.tables = tables
+        self.committed = committed
         self.logger = logger
-        state = Mutex(State(projected: position, taken: position))
+        projected = Atomic(committed.position)
     }
 
     /// Commands that are committed and not in the tables yet.
-    var lag: Int64 { state.withLock { max(0, ($0.pending?.last ?? $0.taken) - $0.projected) } }
+    var lag: Int64 { max(0, committed.position - projected.load(ordering: .acquiring)) }
 
     /// Whether the tables have come as far as a position.
-    func hasReached(_ position: Int64) -> Bool { state.withLock { $0.projected >= position } }
+    func hasReached(_ position: Int64) -> Bool { projected.load(ordering: .acquiring) >= position }
 
-    func add(_ changes: StateChanges, _ appended: Appended, _ row: JournalRow) {
-        let waiter = state.withLock { state in
-            if state.pending == nil {
-                state.pending = Projection(
-                    previous: state.taken, last: row.last, at: row.at, rulesVersion: row.rulesVersion,
-                    stateHash: row.stateHash, changes: changes, appended: appended)
-            } else {
-                state.pending?.changes.merge(changes)
-                state.pending?.appended.entries += appended.entries
-                state.pending?.last = row.last
-                state.pending?.at = row.at
-                state.pending?.rulesVersion = row.rulesVersion
-                state.pending?.stateHash = row.stateHash
-            }
-            defer { state.waiter = nil }
-            return state.waiter
-        }
-        waiter?.resume()
-    }
+    /// Something was committed.
+    func wake() { state.withLock { $0.takeWaiter() }?.resume() }
 
     /// Projects until it is stopped and nothing is left, or the tables refuse for too long.
     func run() async {
         while let work = await next(), await project(work) {
-            let idlers = state.withLock { state in
-                state.projected = work.last
-                return state.pending == nil ? state.takeIdlers() : []
-            }
-            for idler in idlers { idler.resume() }
+            projected.store(work.last, ordering: .releasing)
+            for idler in state.withLock({ $0.takeIdlers(upTo: work.last) }) { idler.resume() }
         }
         let idlers = state.withLock { state in
             state.hasEnded = true
-            return state.takeIdlers()
+            return state.takeIdlers(upTo: .max)
         }
         for idler in idlers { idler.resume() }
     }
@@ -75,18 +64,18 @@ final class Projector: Sendable {
     func stop() {
         let waiter = state.withLock { state in
             state.isStopping = true
-            defer { state.waiter = nil }
-            return state.waiter
+            return state.takeWaiter()
         }
         waiter?.resume()
     }
 
     /// Returns once everything committed so far is in the tables, or the projector has ended.
     func drained() async {
+        let position = committed.position
         await withCheckedContinuation { continuation in
             let isDone = state.withLock { state in
-                if state.hasEnded || (state.pending == nil && state.projected == state.taken) { return true }
-                state.idlers.append(continuation)
+                if state.hasEnded || hasReached(position) { return true }
+                state.idlers.append((position, continuation))
                 return false
             }
             if isDone { continuation.resume() }
@@ -95,16 +84,13 @@ final class Projector: Sendable {
 
     private func next() async -> Projection? {
         while true {
-            let (work, isStopping) = state.withLock { state in
-                defer { state.pending = nil }
-                if let pending = state.pending { state.taken = pending.last }
-                return (state.pending, state.isStopping)
-            }
-            if let work { return work }
+            // In this order: what is committed before a stop is projected.
+            let isStopping = state.withLock { $0.isStopping }
+            if let work = committed.projection(after: projected.load(ordering: .acquiring)) { return work }
             if isStopping { return nil }
             await withCheckedContinuation { continuation in
                 let mustGo = state.withLock { state in
-                    if state.pending != nil || state.isStopping { return true }
+                    if lag > 0 || state.isStopping { return true }
                     state.waiter = continuation
                     return false
                 }

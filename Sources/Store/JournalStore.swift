@@ -20,25 +20,45 @@ public final class JournalStore: JournalPort {
     public func position() throws(JournalError) -> WriterPosition { try wrap { try readPosition() } }
 
     public func append(_ row: JournalRow, after previous: Int64) throws(JournalError) {
-        let moved: Int = try wrap {
-            try connection.transaction {
-                let moved = try connection.execute(
-                    "UPDATE writer SET last = $1 WHERE id = 1 AND epoch = $2 AND last = $3",
-                    [.integer(row.last), .integer(row.epoch), .integer(previous)])
-                guard moved == 1 else { return moved }
-                try connection.execute(
-                    """
-                    INSERT INTO journal (last, first, epoch, rules_version, at, state_hash, body)
-                    VALUES ($1, $2, $3, $4, $5, $6, $7)
-                    """,
-                    [
-                        .integer(row.last), .integer(row.first), .integer(row.epoch), .integer(row.rulesVersion),
-                        .integer(row.at.microseconds), .integer(Int64(bitPattern: row.stateHash)), .blob(row.body),
-                    ])
-                return moved
+        let added: Int = try wrap {
+            switch connection.dialect {
+            case .sqlite: try connection.transaction { try appendInSteps(row, after: previous) }
+            case .postgres: try appendAtOnce(row, after: previous)
             }
         }
-        guard moved == 1 else { throw .deposed }
+        guard added == 1 else { throw .deposed }
+    }
+
+    private func appendInSteps(_ row: JournalRow, after previous: Int64) throws -> Int {
+        let moved = try connection.execute(
+            "UPDATE writer SET last = $1 WHERE id = 1 AND epoch = $2 AND last = $3",
+            [.integer(row.last), .integer(row.epoch), .integer(previous)])
+        guard moved == 1 else { return moved }
+        return try connection.execute(
+            """
+            INSERT INTO journal (last, first, epoch, rules_version, at, state_hash, body)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            """, JournalStore.values(row))
+    }
+
+    /// One statement, which is a transaction: one round trip.
+    private func appendAtOnce(_ row: JournalRow, after previous: Int64) throws -> Int {
+        try connection.execute(
+            """
+            WITH moved AS (
+                UPDATE writer SET last = $1 WHERE id = 1 AND epoch = $3 AND last = $8
+                RETURNING id
+            )
+            INSERT INTO journal (last, first, epoch, rules_version, at, state_hash, body)
+            SELECT $1, $2, $3, $4, $5, $6, $7 FROM moved
+            """, JournalStore.values(row) + [.integer(previous)])
+    }
+
+    private static func values(_ row: JournalRow) -> [SQLValue] {
+        [
+            .integer(row.last), .integer(row.first), .integer(row.epoch), .integer(row.rulesVersion),
+            .integer(row.at.microseconds), .integer(Int64(bitPattern: row.stateHash)), .blob(row.body),
+        ]
     }
 
     public func replay(after position: Int64, _ body: (JournalRow) throws -> Void) throws {

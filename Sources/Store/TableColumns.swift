@@ -17,19 +17,21 @@ enum TableColumns {
         "difficulty", "failure",
     ]
 
-    static func values(_ target: PoolTarget) -> [SQLValue] {
-        let head: [SQLValue] = [
-            .integer(target.id.rawValue), .integer(target.owner.rawValue), .text(target.name), .text(target.url),
-            .text(target.user), .text(target.password),
-        ]
+    static func append(_ target: PoolTarget, to rows: inout SQLRows) {
+        rows.append(target.id.rawValue, target.owner.rawValue)
+        for text in [target.name, target.url, target.user, target.password] { rows.append(.text(text)) }
         switch target.status {
-        case .unverified: return head + [.integer(0), .null, .null, .null, .null]
+        case .unverified:
+            rows.append(.integer(0))
+            rows.appendNulls(4)
         case .verified(let pool):
-            return head + [
-                .integer(1), .integer(pool.extranonce2Size), .integer(Int64(pool.versionMask)),
-                .text(pool.difficulty), .null,
-            ]
-        case .failed(let reason): return head + [.integer(2), .null, .null, .null, .text(reason)]
+            rows.append(1, pool.extranonce2Size, Int64(pool.versionMask))
+            rows.append(.text(pool.difficulty))
+            rows.append(.null)
+        case .failed(let reason):
+            rows.append(.integer(2))
+            rows.appendNulls(3)
+            rows.append(.text(reason))
         }
     }
 
@@ -38,20 +40,23 @@ enum TableColumns {
         "version_mask", "last_session", "measured", "ask", "farm",
     ]
 
-    static func values(_ rig: Rig) -> [SQLValue] {
-        let presence: [SQLValue] =
-            switch rig.presence {
-            case .offline(let since): [.integer(0), .integer(since.microseconds), .null, .null, .null]
-            case .online(let edge, let session, let mask):
-                [.integer(1), .null, .integer(edge.rawValue), .integer(session), .integer(Int64(mask))]
-            }
-        return [
-            .integer(rig.id.rawValue), .integer(rig.owner.rawValue), .text(rig.user), .blob(rig.passwordDigest),
-            .integer(rig.fallback.rawValue),
-        ] + presence + [
-            .integer(rig.lastSession), .integer(rig.measured.hashesPerSecond), SQLValue(rig.ask?.rawValue),
-            SQLValue(rig.farm?.rawValue),
-        ]
+    static func append(_ rig: Rig, to rows: inout SQLRows) {
+        rows.append(rig.id.rawValue, rig.owner.rawValue)
+        rows.append(.text(rig.user))
+        rows.append(.blob(rig.passwordDigest))
+        rows.append(rig.fallback.rawValue)
+        switch rig.presence {
+        case .offline(let since):
+            rows.append(0, since.microseconds)
+            rows.appendNulls(3)
+        case .online(let edge, let session, let mask):
+            rows.append(.integer(1))
+            rows.append(.null)
+            rows.append(edge.rawValue, session, Int64(mask))
+        }
+        rows.append(rig.lastSession, rig.measured.hashesPerSecond)
+        rows.append(SQLValue(rig.ask?.rawValue))
+        rows.append(SQLValue(rig.farm?.rawValue))
     }
 
     /// How an order, or each ask of a farm's offer, trades.
@@ -59,64 +64,75 @@ enum TableColumns {
         "time_in_force", "expires_at", "post_only", "minimum_fill", "displayed", "self_trade", "peg_reference", "peg_offset",
     ]
 
-    static func values(_ instructions: Instructions) -> [SQLValue] {
-        [
-            .integer(Int64(instructions.timeInForce.rawValue)), SQLValue(instructions.expiresAt?.microseconds),
-            SQLValue(instructions.isPostOnly), .integer(instructions.minimumFill.rawValue),
-            SQLValue(instructions.displayed?.rawValue), .integer(Int64(instructions.selfTrade.rawValue)),
-            SQLValue(instructions.peg.map { Int64($0.reference.rawValue) }), SQLValue(instructions.peg?.offset),
-        ]
+    static func append(_ instructions: Instructions, to rows: inout SQLRows) {
+        rows.append(Int64(instructions.timeInForce.rawValue))
+        rows.append(SQLValue(instructions.expiresAt?.microseconds))
+        rows.append(SQLValue(instructions.isPostOnly))
+        rows.append(instructions.minimumFill.rawValue)
+        rows.append(SQLValue(instructions.displayed?.rawValue))
+        rows.append(Int64(instructions.selfTrade.rawValue))
+        rows.append(SQLValue(instructions.peg.map { Int64($0.reference.rawValue) }))
+        rows.append(SQLValue(instructions.peg?.offset))
     }
 
     static let farm = ["id", "owner", "name", "price", "most", "schedule"] + instructions
 
-    static func values(_ farm: Farm) -> [SQLValue] {
-        let head: [SQLValue] = [.integer(farm.id.rawValue), .integer(farm.owner.rawValue), .text(farm.name)]
-        guard let offer = farm.offer else { return head + Array(repeating: .null, count: TableColumns.farm.count - head.count) }
-        return head + [
-            .integer(offer.price.rawValue), SQLValue(offer.most?.rawValue), SQLValue(offer.schedule?.text),
-        ] + values(offer.instructions)
+    static func append(_ farm: Farm, to rows: inout SQLRows) {
+        rows.append(farm.id.rawValue, farm.owner.rawValue)
+        rows.append(.text(farm.name))
+        guard let offer = farm.offer else { return rows.appendNulls(TableColumns.farm.count - 3) }
+        rows.append(offer.price.rawValue)
+        rows.append(SQLValue(offer.most?.rawValue))
+        rows.append(SQLValue(offer.schedule?.text))
+        append(offer.instructions, to: &rows)
     }
 
     static let silence = ["account", "deadline", "live"]
-
-    static func values(_ account: AccountID, _ deadline: Timestamp) -> [SQLValue] {
-        [.integer(account.rawValue), .integer(deadline.microseconds)]
-    }
 
     static let order = [
         "id", "account", "client_order_id", "side", "price", "limit_price", "lots", "delivering", "shown", "stamp", "since",
         "status", "reason", "placed_at", "unsettled", "targets", "budget", "spent", "rig", "most", "schedule", "farm",
     ] + instructions + ["live"]
 
-    static func values(_ order: Order) -> [SQLValue] {
-        let status: [SQLValue] =
-            switch order.status {
-            case .active: [.integer(0), .null]
-            case .suspended(let reason): [.integer(1), .integer(Int64(reason.rawValue))]
-            case .closed(let reason): [.integer(2), .integer(Int64(reason.rawValue))]
-            }
-        let details: [SQLValue] =
-            switch order.details {
-            case .bid(let bid):
-                [
-                    .text(bid.targets.map { "\($0)" }.joined(separator: ",")), SQLValue(bid.budget?.rawValue),
-                    .integer(bid.spent.rawValue), .null, .null, .null, .null,
-                ]
-            case .ask(let ask):
-                [
-                    .null, .null, .null, .integer(ask.rig.rawValue), SQLValue(ask.most?.rawValue),
-                    SQLValue(ask.schedule?.text), SQLValue(ask.farm?.rawValue),
-                ]
-            }
-        let head: [SQLValue] = [
-            .integer(order.id.rawValue), .integer(order.account.rawValue), SQLValue(order.clientOrderID),
-            .integer(Int64(order.side.rawValue)), .integer(order.price.rawValue), .integer(order.limit.rawValue),
-            .integer(order.lots.rawValue), .integer(order.delivering.rawValue), .integer(order.shown.rawValue),
-            .integer(order.stamp), .integer(order.since),
-        ]
-        return head + status + [.integer(order.placedAt.microseconds), .integer(order.unsettled)] + details
-            + values(order.instructions)
+    static func append(_ order: Order, to rows: inout SQLRows) {
+        rows.append(order.id.rawValue, order.account.rawValue)
+        rows.append(SQLValue(order.clientOrderID))
+        rows.append(
+            Int64(order.side.rawValue), order.price.rawValue, order.limit.rawValue, order.lots.rawValue,
+            order.delivering.rawValue, order.shown.rawValue, order.stamp, order.since)
+        switch order.status {
+        case .active:
+            rows.append(.integer(0))
+            rows.append(.null)
+        case .suspended(let reason): rows.append(1, Int64(reason.rawValue))
+        case .closed(let reason): rows.append(2, Int64(reason.rawValue))
+        }
+        rows.append(order.placedAt.microseconds, order.unsettled)
+        append(order.details, to: &rows)
+        append(order.instructions, to: &rows)
+    }
+
+    private static func append(_ details: OrderDetails, to rows: inout SQLRows) {
+        switch details {
+        case .bid(let bid):
+            rows.append(.text(text(bid.targets)))
+            rows.append(SQLValue(bid.budget?.rawValue))
+            rows.append(bid.spent.rawValue)
+            rows.appendNulls(4)
+        case .ask(let ask):
+            rows.appendNulls(3)
+            rows.append(ask.rig.rawValue)
+            rows.append(SQLValue(ask.most?.rawValue))
+            rows.append(SQLValue(ask.schedule?.text))
+            rows.append(SQLValue(ask.farm?.rawValue))
+        }
+    }
+
+    private static func text(_ targets: [PoolTargetID]) -> String {
+        guard let only = targets.first, targets.count == 1 else {
+            return targets.map { String($0.rawValue) }.joined(separator: ",")
+        }
+        return String(only.rawValue)
     }
 
     static let delivery = [
@@ -125,22 +141,19 @@ enum TableColumns {
         "settled_work", "charged", "ended_at", "end_cause", "live",
     ]
 
-    static func values(_ delivery: Delivery) -> [SQLValue] {
-        let phase: [SQLValue] =
-            switch delivery.phase {
-            case .running: [.null, .null]
-            case .ended(let at, let cause): [.integer(at.microseconds), .integer(Int64(cause.rawValue))]
-            }
-        let numbers: [Int64] = [
+    static func append(_ delivery: Delivery, to rows: inout SQLRows) {
+        rows.append(
             delivery.id.rawValue, delivery.bid.rawValue, delivery.ask.rawValue, delivery.rig.rawValue,
             delivery.buyer.rawValue, delivery.seller.rawValue, delivery.lots.rawValue,
             delivery.hashrate.hashesPerSecond, delivery.terms.price.rawValue,
             delivery.terms.priceUnit.hashesPerSecond, delivery.terms.sellerFee.rawValue,
             delivery.terms.buyerFee.rawValue, delivery.tariff, delivery.openedAt.microseconds,
             delivery.expiresAt.microseconds, delivery.isShortened ? 1 : 0, delivery.maxDifficulty.units, delivery.allowance.units,
-            delivery.hold.rawValue, delivery.held.rawValue, delivery.settledWork.units, delivery.charged.rawValue,
-        ]
-        return numbers.map { .integer($0) } + phase
+            delivery.hold.rawValue, delivery.held.rawValue, delivery.settledWork.units, delivery.charged.rawValue)
+        switch delivery.phase {
+        case .running: rows.appendNulls(2)
+        case .ended(let at, let cause): rows.append(at.microseconds, Int64(cause.rawValue))
+        }
     }
 
     static let billing = [
@@ -148,13 +161,12 @@ enum TableColumns {
         "buyer_fee_ppm", "unsettled", "live",
     ]
 
-    static func values(_ key: BillingKey, _ billing: Billing) -> [SQLValue] {
-        [
-            .integer(key.bid.rawValue), .integer(key.ask.rawValue), .integer(key.rig.rawValue),
-            .integer(key.tariff), .text("\(billing.totals.weightedWork)"), .integer(billing.totals.charge.rawValue),
-            .integer(billing.totals.sellerFee.rawValue), .integer(billing.totals.buyerFee.rawValue),
-            .integer(billing.sellerFee.rawValue), .integer(billing.buyerFee.rawValue), .integer(billing.unsettled),
-        ]
+    static func append(_ key: BillingKey, _ billing: Billing, to rows: inout SQLRows) {
+        rows.append(key.bid.rawValue, key.ask.rawValue, key.rig.rawValue, key.tariff)
+        rows.append(.text("\(billing.totals.weightedWork)"))
+        rows.append(
+            billing.totals.charge.rawValue, billing.totals.sellerFee.rawValue, billing.totals.buyerFee.rawValue,
+            billing.sellerFee.rawValue, billing.buyerFee.rawValue, billing.unsettled)
     }
 
     static let line = [
@@ -162,14 +174,19 @@ enum TableColumns {
         "from_available", "from_loss",
     ]
 
-    static func values(_ line: SettlementLine, number: Int64) -> [SQLValue] {
-        let numbers: [Int64] = [
+    static func append(_ line: SettlementLine, number: Int64, to rows: inout SQLRows) {
+        rows.append(
             number, line.delivery.rawValue, line.run, line.chunk, line.at.microseconds, line.work.units,
             line.amounts.charge.rawValue, line.amounts.sellerFee.rawValue, line.amounts.buyerFee.rawValue,
-            line.fromHold.rawValue, line.fromAvailable.rawValue, line.fromLoss.rawValue,
-        ]
-        return numbers.map { .integer($0) }
+            line.fromHold.rawValue, line.fromAvailable.rawValue, line.fromLoss.rawValue)
     }
+}
+
+extension SQLRows {
+    @inline(__always)
+    mutating func append(_ integers: Int64...) { for integer in integers { append(.integer(integer)) } }
+
+    mutating func appendNulls(_ count: Int) { for _ in 0..<count { append(.null) } }
 }
 
 extension DailySchedule {

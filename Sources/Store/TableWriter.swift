@@ -14,100 +14,92 @@ struct TableWriter {
 
     func write(_ changes: StateChanges) throws {
         try writeState(changes)
-        try upsert("pool_targets", key: ["id"], TableColumns.poolTarget, changes.targets.map { $1.row(TableColumns.values) })
-        try upsert("rigs", key: ["id"], TableColumns.rig, changes.rigs.map { $1.row(TableColumns.values) })
-        try upsert("orders", key: ["id"], TableColumns.order, changes.orders.map { $1.liveRow(TableColumns.values) })
-        try upsert(
-            "deliveries", key: ["id"], TableColumns.delivery, changes.deliveries.map { $1.liveRow(TableColumns.values) })
-        try upsert("billings", key: ["bid", "ask", "rig", "tariff"], TableColumns.billing, changes.billings.map { key, change in
-            change.liveRow { TableColumns.values(key, $0) }
-        })
-        try upsert("ledger_balances", key: ["kind", "owner"], ["kind", "owner", "balance"],
-            changes.balances.map { account, change in
-                change.row { [.integer(Int64(account.code.kind)), .integer(account.code.owner), .integer($0.rawValue)] }
-            })
-        try upsert("deposits", key: ["account", "reference"], ["account", "reference", "amount"],
-            changes.deposits.map { key, change in
-                change.row { [.integer(key.account.rawValue), .text(key.reference), .integer($0.rawValue)] }
-            })
-        try upsert("answers", key: ["account", "key"], ["account", "key", "number", "digest", "outcome", "live"],
-            changes.answers.map { key, change in
-                change.liveRow { answer in
-                    [
-                        .integer(key.account.rawValue), .text(key.key), .integer(answer.number), .blob(answer.digest),
-                        .blob(answer.outcome.bytes),
-                    ]
-                }
-            })
-        try upsert("farms", key: ["id"], TableColumns.farm, changes.farms.map { $1.row(TableColumns.values) })
-        try upsert("silences", key: ["account"], TableColumns.silence, changes.silences.map { account, change in
-            change.liveRow { TableColumns.values(account, $0) }
-        })
+        try upsert("pool_targets", key: ["id"], TableColumns.poolTarget, changes.targets) { TableColumns.append($1, to: &$2) }
+        try upsert("rigs", key: ["id"], TableColumns.rig, changes.rigs) { TableColumns.append($1, to: &$2) }
+        try upsert("orders", key: ["id"], TableColumns.order, changes.orders) { TableColumns.append($1, to: &$2) }
+        try upsert("deliveries", key: ["id"], TableColumns.delivery, changes.deliveries) { TableColumns.append($1, to: &$2) }
+        try upsert("billings", key: ["bid", "ask", "rig", "tariff"], TableColumns.billing, changes.billings) {
+            TableColumns.append($0, $1, to: &$2)
+        }
+        try upsert("ledger_balances", key: ["kind", "owner"], ["kind", "owner", "balance"], changes.balances) {
+            $2.append(Int64($0.code.kind), $0.code.owner, $1.rawValue)
+        }
+        try upsert("deposits", key: ["account", "reference"], ["account", "reference", "amount"], changes.deposits) {
+            $2.append($0.account.rawValue)
+            $2.append(.text($0.reference))
+            $2.append($1.rawValue)
+        }
+        try upsert("answers", key: ["account", "key"], TableWriter.answer, changes.answers) {
+            $2.append($0.account.rawValue)
+            $2.append(.text($0.key))
+            $2.append($1.number)
+            $2.append(.blob($1.digest))
+            $2.append(.blob($1.outcome.bytes))
+        }
+        try upsert("farms", key: ["id"], TableColumns.farm, changes.farms) { TableColumns.append($1, to: &$2) }
+        try upsert("silences", key: ["account"], TableColumns.silence, changes.silences) {
+            $2.append($0.rawValue, $1.microseconds)
+        }
     }
 
+    private static let answer = ["account", "key", "number", "digest", "outcome", "live"]
+
     private func writeState(_ changes: StateChanges) throws {
-        try upsert("market_state", key: ["id"], ["id", "symbol", "coding_version", "rules", "counters", "status"], [[
-            .integer(1), changes.rules.map { .text($0.symbol) } ?? .null, .integer(Int64(CodingVersion.newest)),
-            .blob(changes.rules.bytes), .blob(changes.counters.bytes), .blob(changes.status.bytes),
-        ]])
+        var rows = SQLRows(columns: 6)
+        rows.append(.integer(1))
+        rows.append(SQLValue(changes.rules?.symbol))
+        rows.append(.integer(Int64(CodingVersion.newest)))
+        for bytes in [changes.rules.bytes, changes.counters.bytes, changes.status.bytes] { rows.append(.blob(bytes)) }
+        try connection.upsert(
+            into: "market_state", ["id", "symbol", "coding_version", "rules", "counters", "status"], key: ["id"], rows)
+    }
+
+    /// Images of entities, by key so that neighbours in a table are written one after the other.
+    ///
+    /// - Parameter append: adds an entity's row, but for the column `live`, which says whether the exchange still holds it
+    private func upsert<Key: EntityKey, Entity>(
+        _ table: String, key: [String], _ columns: [String], _ changes: [Key: EntityChange<Entity>],
+        _ append: (Key, Entity, inout SQLRows) -> Void
+    ) throws {
+        guard !changes.isEmpty else { return }
+        let tellsLife = columns.last == "live"
+        var rows = SQLRows(columns: columns.count, reservingCapacity: changes.count)
+        for key in changes.keys.sorted() {
+            guard let change = changes[key] else { continue }
+            switch change {
+            case .live(let entity):
+                append(key, entity, &rows)
+                if tellsLife { rows.append(1) }
+            case .gone(let entity):
+                append(key, entity, &rows)
+                if tellsLife { rows.append(0) }
+            }
+        }
+        try connection.upsert(into: table, columns, key: key, rows)
     }
 
     func write(_ appended: Appended) throws {
-        var entries: [[SQLValue]] = []
-        var postings: [[SQLValue]] = []
-        var lines: [[SQLValue]] = []
+        let count = appended.entries.count
+        var entries = SQLRows(columns: 4, reservingCapacity: count)
+        var postings = SQLRows(columns: 5, reservingCapacity: 2 * count)
+        var lines = SQLRows(columns: TableColumns.line.count)
         for item in appended.entries {
             switch item.event {
             case .entryPosted(let entry):
-                entries.append([
-                    .integer(entry.id), .integer(Int64(entry.kind.rawValue)), .integer(entry.at.microseconds),
-                    .text(entry.reference),
-                ])
+                entries.append(entry.id, Int64(entry.kind.rawValue), entry.at.microseconds)
+                entries.append(.text(entry.reference))
                 for (line, posting) in entry.postings.enumerated() {
-                    postings.append([
-                        .integer(entry.id), .integer(Int64(line)), .integer(Int64(posting.account.code.kind)),
-                        .integer(posting.account.code.owner), .integer(posting.amount.rawValue),
-                    ])
+                    let (kind, owner) = posting.account.code
+                    postings.append(entry.id, Int64(line), Int64(kind), owner, posting.amount.rawValue)
                 }
             case .lineSettled(let line):
-                lines.append(TableColumns.values(line, number: item.sequence * 1_000_000 + Int64(item.place)))
+                TableColumns.append(line, number: item.sequence * 1_000_000 + Int64(item.place), to: &lines)
             default: break
             }
         }
-        try insert("ledger_entries", ["id", "kind", "at", "reference"], entries)
-        try insert("ledger_postings", ["entry", "line", "account_kind", "owner", "amount"], postings)
-        try insert("settlement_lines", TableColumns.line, lines)
-    }
-
-    private func insert(_ table: String, _ columns: [String], _ rows: [[SQLValue]]) throws {
-        guard !rows.isEmpty else { return }
-        try connection.executeMany(TableColumns.insert(table, columns), rows: rows)
-    }
-
-    private func upsert(_ table: String, key: [String], _ columns: [String], _ rows: [[SQLValue]]) throws {
-        guard !rows.isEmpty else { return }
-        let assignments = columns.filter { !key.contains($0) }.map { "\($0) = excluded.\($0)" }
-        let sql = TableColumns.insert(table, columns)
-            + " ON CONFLICT (\(key.joined(separator: ", "))) DO UPDATE SET \(assignments.joined(separator: ", "))"
-        try connection.executeMany(sql, rows: rows)
-    }
-}
-
-extension EntityChange {
-    var image: Entity {
-        switch self {
-        case .live(let entity), .gone(let entity): entity
-        }
-    }
-
-    func row(_ values: (Entity) -> [SQLValue]) -> [SQLValue] { values(image) }
-
-    /// With the `live` column last.
-    func liveRow(_ values: (Entity) -> [SQLValue]) -> [SQLValue] {
-        switch self {
-        case .live(let entity): values(entity) + [.integer(1)]
-        case .gone(let entity): values(entity) + [.integer(0)]
-        }
+        try connection.insert(into: "ledger_entries", ["id", "kind", "at", "reference"], entries)
+        try connection.insert(into: "ledger_postings", ["entry", "line", "account_kind", "owner", "amount"], postings)
+        try connection.insert(into: "settlement_lines", TableColumns.line, lines)
     }
 }
 

@@ -2,12 +2,12 @@ import ArgumentParser
 import Benchmarks
 
 /// `hashspot bench`: measures the parts on this machine.
-struct BenchCommand: ParsableCommand {
+struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Measure parts of the market on this machine.",
         discussion: "docs/benchmarks.md says what is measured and how to read it.",
-        subcommands: [BookBenchCommand.self, ExchangeBenchCommand.self])
+        subcommands: [BookBenchCommand.self, ExchangeBenchCommand.self, CommitBenchCommand.self])
 }
 
 /// How a benchmark is run and shown.

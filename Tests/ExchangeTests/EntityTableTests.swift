@@ -196,41 +196,45 @@ private struct Pair<Key: EntityKey> {
         #expect(taken[RigID(2)]?.image.isLive == true)
         #expect(table.takeChanges().isEmpty)
     }
-}
 
-@Suite struct StateHashTests {
-    /// Every bit of texts of all lengths counts, and zeros at their end too.
-    @Test(arguments: Seeds.list(4))
-    func everyBitCounts(_ seed: UInt64) throws {
+    /// What was frozen is taken in parts while the table goes on: always the images of the moment it was frozen at.
+    @Test(arguments: Seeds.list(6))
+    func frozenChangesAreOfOneMoment(_ seed: UInt64) throws {
         var random = SeededRandom(seed: seed)
-        var seen: Set<UInt64> = []
-        var texts = 0
-        for length in 0...70 {
-            let text = random.bytes(length)
-            var variants = [text, [UInt8](repeating: 0, count: length)]
-            for bit in 0..<length * 8 {
-                var other = text
-                other[bit / 8] ^= 1 << (bit % 8)
-                variants.append(other)
+        var table = EntityTable<RigID, Thing>(), followed: [RigID: Thing] = [:]
+        table.trackChanges()
+        for round in 0..<60 {
+            for _ in 0..<random.int(0...40) { Self.change(&table, &random) }
+            table.freezeChanges()
+            let expected = Dictionary(uniqueKeysWithValues: zip(table.keys, table.values))
+            var taken: [RigID: EntityChange<Thing>] = [:]
+            let part = random.int(1...9)
+            var copies: [EntityTable<RigID, Thing>] = []
+            while true {
+                for _ in 0..<random.int(0...6) { Self.change(&table, &random) }
+                if random.chance(5) { copies.append(table) }
+                if random.chance(10) { table.settleHash() }
+                if table.takeFrozen(part, into: &taken) < part { break }
             }
-            for variant in Set(variants) {
-                seen.insert(StateHash.of(variant))
-                texts += 1
+            #expect(table.frozenCount == 0)
+            for (key, change) in taken {
+                switch change {
+                case .live(let thing): followed[key] = thing
+                case .gone: followed[key] = nil
+                }
             }
+            try #require(followed == expected, "seed \(seed), round \(round)")
         }
-        try #require(seen.count == texts, "seed \(seed)")
     }
 
-    /// Where a text lies in memory does not count.
-    @Test func theAddressDoesNotCount() {
-        let bytes = (0..<64).map { UInt8($0) }
-        for length in 0...40 {
-            let expected = StateHash.of(Array(bytes[..<length]))
-            for offset in 0..<16 {
-                let moved = [UInt8](repeating: 9, count: offset) + bytes[..<length] + [1, 2, 3]
-                let hash = moved.withUnsafeBytes { StateHash.of(UnsafeRawBufferPointer(rebasing: $0[offset..<offset + length])) }
-                #expect(hash == expected)
-            }
+    private static func change(_ table: inout EntityTable<RigID, Thing>, _ random: inout SeededRandom) {
+        let key = RigID(random.int64(1...30))
+        switch random.int(1...4) {
+        case 1: table.set(key, Thing(&random))
+        case 2: table.remove(key)
+        default:
+            let number = random.int64(0...99), fresh = Thing(&random)
+            table.update(key, default: fresh) { $0.number = number }
         }
     }
 }

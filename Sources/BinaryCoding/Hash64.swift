@@ -1,11 +1,10 @@
-internal import BinaryCoding
-
-/// The 64-bit hash that a market's state is compared by. Not cryptographic: it finds errors, not forgeries.
-enum StateHash {
-    static func of(_ bytes: [UInt8]) -> UInt64 { bytes.withUnsafeBytes(of) }
+/// The 64-bit hash that a market's state is compared by, and that journal rows end with. Not cryptographic: it finds
+/// errors, not forgeries.
+public enum Hash64 {
+    public static func of(_ bytes: [UInt8]) -> UInt64 { bytes.withUnsafeBytes(of) }
 
     /// Two words at a time are multiplied into the hash; the halves of the product are folded onto each other.
-    static func of(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+    public static func of(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         var hash = fold(UInt64(bytes.count) ^ 0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9)
         var start = 0
         while start &+ 16 <= bytes.count {

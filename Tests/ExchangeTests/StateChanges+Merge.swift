@@ -1,0 +1,20 @@
+import Exchange
+
+extension StateChanges {
+    /// Takes a later set of changes on top: the later image of an entity stands.
+    mutating func merge(_ later: StateChanges) {
+        rules = later.rules
+        status = later.status
+        counters = later.counters
+        targets.merge(later.targets) { $1 }
+        rigs.merge(later.rigs) { $1 }
+        orders.merge(later.orders) { $1 }
+        deliveries.merge(later.deliveries) { $1 }
+        billings.merge(later.billings) { $1 }
+        balances.merge(later.balances) { $1 }
+        deposits.merge(later.deposits) { $1 }
+        answers.merge(later.answers) { $1 }
+        farms.merge(later.farms) { $1 }
+        silences.merge(later.silences) { $1 }
+    }
+}
