@@ -37,7 +37,9 @@ private enum VersionTwo {
     static func make() async throws {
         guard GoldenFile.mayWrite, !FileManager.default.fileExists(atPath: url.path()) else { return }
         try await Engine.sqlite.withStorage(schema: schema) { storage in
-            var history = History(seed: 20)
+            var seed: UInt64 = 20
+            while !isVaried(seed) { seed += 1 }
+            var history = History(seed: seed)
             var follower = Follower()
             let journal = try storage.openJournal()
             defer { journal.close() }
@@ -52,6 +54,15 @@ private enum VersionTwo {
                 + separator + ["writer", "journal"].flatMap { try inserts($0, storage, storage.journal) }.joined()
             try sql.write(to: url, atomically: true, encoding: .utf8)
         }
+    }
+
+    /// Whether a history of these sizes has some of everything.
+    private static func isVaried(_ seed: UInt64) -> Bool {
+        var history = History(seed: seed)
+        let events = (0..<12).flatMap { _ in history.batch(12) }.flatMap(\.events)
+        let names = Dictionary(grouping: events, by: \.name).mapValues(\.count)
+        let isBusy = ["lineSettled", "answerRecorded", "deliveryClosed"].allSatisfy { names[$0] ?? 0 > 3 }
+        return isBusy && names["farmOffered"] != nil && names["silenceSet"] != nil && names["rulesChanged"] != nil
     }
 
     private static func inserts(_ table: String, _ storage: Storage, _ location: DatabaseLocation) throws -> [String] {
