@@ -42,6 +42,11 @@ extension MarketState {
     }
 }
 
+extension Exchange {
+    /// ``MarketState/takeChanges()`` of its state, if that tracks its changes.
+    public mutating func takeChanges() -> StateChanges { state.takeChanges() }
+}
+
 private struct DifferenceList {
     let most: Int
     var found: [StateDifference] = []

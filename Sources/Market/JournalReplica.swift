@@ -49,9 +49,10 @@ public struct JournalReplica: Sendable {
         return try body(followed)
     }
 
-    /// What changed since the last call; for a replica that follows a state which tracks its changes.
+    /// What changed since the last call, if the state that it began with tracks its changes.
     public mutating func takeChanges() -> StateChanges {
-        precondition(followed != nil, "an exchange does not track its changes")
+        if exchange != nil { return exchange!.takeChanges() }
+        precondition(followed != nil, "a replica has a state")
         return followed!.takeChanges()
     }
 

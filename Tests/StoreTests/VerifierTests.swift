@@ -265,9 +265,26 @@ struct VerifierTests {
             subject: { _ in "settlement_lines " }),
         Damage(
             code: "table.rowMissing", sql: { _ in "DELETE FROM answers WHERE number = 2" }, subject: { _ in "answers " }),
+        // What the market no longer holds.
+        Damage(
+            code: "table.rowDiffers", sql: { _ in "UPDATE orders SET lots = lots + 1 WHERE id = (SELECT min(id) FROM orders WHERE live = 0)" },
+            subject: { _ in "orders " }),
+        Damage(
+            code: "table.rowMissing", sql: { _ in "DELETE FROM orders WHERE id = (SELECT max(id) FROM orders WHERE live = 0)" },
+            subject: { _ in "orders " }),
+        Damage(
+            code: "table.rowDiffers",
+            sql: { _ in "UPDATE deliveries SET charged = charged + 1 WHERE id = (SELECT min(id) FROM deliveries WHERE live = 0)" },
+            subject: { _ in "deliveries " }),
+        Damage(
+            code: "table.rowDiffers", sql: { _ in "UPDATE billings SET charge = charge + 1 WHERE live = 0" },
+            subject: { _ in "billings " }),
+        Damage(
+            code: "table.rowUnexpected", sql: { _ in "INSERT INTO ledger_entries VALUES (1000000, 1, 0, 'x')" },
+            subject: { _ in "ledger_entries" }),
         Damage(
             code: "table.rowUnexpected",
-            sql: { "INSERT INTO answers SELECT account, 'another', number, digest, outcome, 0 FROM answers WHERE number = \($0.projected * 0 + 2)" },
+            sql: { _ in "INSERT INTO answers SELECT account, 'another', number, digest, outcome, 0 FROM answers WHERE number = 2" },
             subject: { _ in "answers" }),
     ]
 

@@ -35,13 +35,12 @@ struct AddedRows {
             if wanted.lexicographicallyPrecedes(foundKey) { break }
             page.removeFirst()
             if foundKey == wanted {
-                if found != row { findings.add(difference(wanted, row, found)) }
+                if found != row { findings.add(RowText(columns).finding(name(wanted), row, found)) }
                 return
             }
-            findings.add(unexpected(found, foundKey))
+            findings.add(RowText(columns).unexpected(name(foundKey), found))
         }
-        findings.add(StorageFinding(
-            "table.rowMissing", name(wanted), expected: describe(row), "\(name(wanted)) is missing: expected \(describe(row))"))
+        findings.add(RowText(columns).finding(name(wanted), row, nil))
     }
 
     /// Rows up to a key that the journal does not say.
@@ -50,7 +49,7 @@ struct AddedRows {
             let foundKey = try key(of: found)
             guard foundKey[0] < bound else { return }
             page.removeFirst()
-            findings.add(unexpected(found, foundKey))
+            findings.add(RowText(columns).unexpected(name(foundKey), found))
         }
     }
 
@@ -75,22 +74,34 @@ struct AddedRows {
     private func key(of row: SQLRow) throws -> [Int64] { try (0..<keyCount).map { try row.int64($0) } }
 
     private func name(_ key: [Int64]) -> String { "\(table) \(key.map { "\($0)" }.joined(separator: "/"))" }
+}
 
-    private func unexpected(_ row: SQLRow, _ key: [Int64]) -> StorageFinding {
-        StorageFinding(
-            "table.rowUnexpected", name(key), found: describe(row), "\(name(key)) is not in the journal: \(describe(row))")
-    }
+/// Rows of a table in words for an operator.
+struct RowText {
+    private let columns: [String]
 
-    private func difference(_ key: [Int64], _ expected: SQLRow, _ found: SQLRow) -> StorageFinding {
+    init(_ columns: [String]) { self.columns = columns }
+
+    /// What is wrong with a row.
+    func finding(_ name: String, _ expected: SQLRow, _ found: SQLRow?) -> StorageFinding {
+        guard let found else {
+            let text = all(expected)
+            return StorageFinding("table.rowMissing", name, expected: text, "\(name) is missing: expected \(text)")
+        }
         let places = columns.indices.filter { expected[$0] != found[$0] }
-        func text(_ row: SQLRow) -> String { places.map { "\(columns[$0]) \(row[$0].shown)" }.joined(separator: ", ") }
+        let (wanted, there) = (text(expected, places), text(found, places))
         return StorageFinding(
-            "table.rowDiffers", name(key), expected: text(expected), found: text(found),
-            "\(name(key)): expected \(text(expected)), found \(text(found))")
+            "table.rowDiffers", name, expected: wanted, found: there, "\(name): expected \(wanted), found \(there)")
     }
 
-    private func describe(_ row: SQLRow) -> String {
-        columns.indices.dropFirst(keyCount).map { "\(columns[$0]) \(row[$0].shown)" }.joined(separator: ", ")
+    func unexpected(_ name: String, _ row: SQLRow) -> StorageFinding {
+        StorageFinding("table.rowUnexpected", name, found: all(row), "\(name) is not in the journal: \(all(row))")
+    }
+
+    private func all(_ row: SQLRow) -> String { text(row, Array(columns.indices)) }
+
+    private func text(_ row: SQLRow, _ places: [Int]) -> String {
+        places.map { "\(columns[$0]) \(row[$0].shown)" }.joined(separator: ", ")
     }
 }
 

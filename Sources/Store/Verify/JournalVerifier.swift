@@ -65,7 +65,8 @@ private struct Run {
     /// nil once compared, or if they cannot be read.
     private var stored: StoredTables?
     private var added: AddedTables
-    private var replica = JournalReplica(.deciding)
+    private let history: HistoryRows
+    private var replica: JournalReplica
     private var findings = FindingList()
     private let end: WriterPosition
 
@@ -73,6 +74,10 @@ private struct Run {
         self.pages = pages
         self.rows = rows
         added = AddedTables(rows)
+        history = HistoryRows(rows)
+        var state = MarketState()
+        state.trackChanges()
+        replica = JournalReplica(.deciding, from: state)
         // After the tables were loaded: it is not behind them.
         end = try pages.position()
         report.journal = end.last
@@ -97,6 +102,7 @@ private struct Run {
                 let page = try nextPage()
                 if page.isEmpty { break }
                 for row in page { try take(row) }
+                try compareHistory()
                 progress(ReplayProgress(rows: replica.rows, position: replica.position, end: end.last))
             }
             try checkEnd()
@@ -138,8 +144,11 @@ private struct Run {
     private mutating func compareTables() throws {
         guard let stored, stored.last == replica.position else { return }
         self.stored = nil
+        try history.take(replica.takeChanges(), &findings)
         let (expected, counters) = replica.read { ($0, $0.counters) }
         try added.end(counters, position: stored.last, &findings)
+        try history.end(counters, &findings)
+        try checkNothingBeyond(counters, stored.last)
         report.digests = added.digests()
         report.stateHash = replica.stateHash
         if stored.last > 0, stored.stateHash != replica.stateHash, stored.rulesVersion == JournalBody.rulesVersion {
@@ -153,6 +162,33 @@ private struct Run {
                 "projector: expected the time \(replica.at), found \(stored.at)"))
         }
         compare(expected, stored)
+    }
+
+    /// As long as the tables are compared; what changes afterwards is not kept.
+    private mutating func compareHistory() throws {
+        let changes = replica.takeChanges()
+        if stored != nil { try history.take(changes, &findings) }
+    }
+
+    /// If the tables have not moved on, nothing in them is numbered beyond the replay.
+    private mutating func checkNothingBeyond(_ counters: Counters, _ position: Int64) throws {
+        let bounds: [(table: String, column: String, next: Int64)] = [
+            ("ledger_entries", "id", counters.entry), ("ledger_postings", "entry", counters.entry),
+            ("settlement_lines", "number", (position + 1) * 1_000_000), ("answers", "number", counters.answer),
+            ("orders", "id", counters.order), ("deliveries", "id", counters.delivery),
+        ]
+        let found: [(table: String, rows: Int64)] = try rows.transaction(.read) {
+            guard try rows.queryOne("SELECT last FROM projector WHERE id = 1")?.int64(0) == position else { return [] }
+            return try bounds.map { bound in
+                let sql = "SELECT count(*) FROM \(bound.table) WHERE \(bound.column) >= $1"
+                return (bound.table, try rows.queryOne(sql, [.integer(bound.next)])?.int64(0) ?? 0)
+            }
+        }
+        for (table, count) in found where count > 0 {
+            findings.add(StorageFinding(
+                "table.rowUnexpected", table, expected: "0", found: "\(count)",
+                "\(table): \(count) rows that are numbered beyond the journal's position \(position)"))
+        }
     }
 
     private mutating func compare(_ expected: MarketState, _ stored: StoredTables) {
