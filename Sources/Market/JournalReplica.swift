@@ -59,7 +59,8 @@ public struct JournalReplica: Sendable {
     /// Takes the next row.
     ///
     /// - Returns: its commands
-    /// - Throws: what is wrong with it; then the replica is of no further use
+    /// - Throws: what is wrong with it. A row that says another hash is taken nevertheless; after anything else the replica is
+    ///   of no further use
     public mutating func take(_ row: JournalRow) throws(JournalFlaw) -> [JournalledCommand] {
         try checkFrame(row)
         let batch = try decode(row)

@@ -269,7 +269,7 @@ struct BackupTests {
         }
     }
 
-    @Test func theSecretIsCopiedForItsOwnerOnly() async throws {
+    @Test func copiesAreForTheirOwnerOnly() async throws {
         try await MeteredMarket.with { metered in
             let secret = Data((0..<32).map { UInt8($0) })
             #expect(FileManager.default.createFile(atPath: metered.folder + "api.secret", contents: secret))
@@ -280,6 +280,8 @@ struct BackupTests {
             }
             #expect(try mode(metered.target + "/api.secret") == 0o600)
             #expect(try mode(metered.target) == 0o700)
+            #expect(try mode(metered.target + "/market.sqlite") == 0o600)
+            #expect(try mode(metered.target + "/journal.sqlite") == 0o600)
         }
     }
 

@@ -139,7 +139,10 @@ public struct MarketBackup: Sendable {
         let connection = try Database.openConnection(.sqlite(path: "\(source)/\(name)"))
         defer { connection.close() }
         try connection.execute("VACUUM INTO $1", [.text(path)])
-        let size = try Self.attempt(path) { try FileManager.default.attributesOfItem(atPath: path)[.size] as? NSNumber }
+        let size = try Self.attempt(path) {
+            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
+            return try FileManager.default.attributesOfItem(atPath: path)[.size] as? NSNumber
+        }
         return size?.int64Value ?? 0
     }
 
