@@ -63,3 +63,22 @@ struct Chronicle {
         try storage.query(sql, in: location)[0].int64(0)
     }
 }
+
+extension Storage {
+    /// Runs statements on the tables as nobody should: without what guards them, which is there again afterwards.
+    func damage(_ sql: String) throws {
+        let connection = try Database.openConnection(tables)
+        defer { connection.close() }
+        switch connection.dialect {
+        case .sqlite:
+            try connection.script("PRAGMA ignore_check_constraints = ON")
+            let guards = try connection.query("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+            for row in guards { try connection.script("DROP TRIGGER \"\(try row.text(0))\"") }
+            try connection.script(sql)
+            for row in guards { try connection.script(try row.text(1)) }
+        case .postgres:
+            try connection.script("SET session_replication_role = replica")
+            try connection.script(sql)
+        }
+    }
+}

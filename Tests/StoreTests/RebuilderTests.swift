@@ -41,7 +41,7 @@ struct RebuilderTests {
     func ruinedTablesComeBackAsTheyWere(_ example: ProjectionTests.Case) async throws {
         let expected = try await expected(example.engine, seed: example.seed)
         try await Chronicle.with(example.engine, seed: example.seed) { chronicle in
-            try chronicle.storage.script(Self.ruin)
+            try chronicle.storage.damage(Self.ruin)
             let told = Told()
             #expect(try await rebuilder(chronicle).run { told.add($0) } == chronicle.ends.last)
             #expect(try chronicle.storage.dump() == expected)
@@ -73,7 +73,10 @@ struct RebuilderTests {
                 : "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
             let names = Set(try books.storage.query(all).map { try $0.text(0) })
             #expect(names.subtracting(TableRebuilder.derivedTables).subtracting(kept)
-                .subtracting(["schema_migrations", "projector", "writer", "journal"]) == [])
+                .subtracting(["schema_migrations", "projector", "writer", "journal"])
+                // Of later schemas: what retention needs, notes within a transaction, logins, partitions.
+                .subtracting(["retention", "waiting_replies", "ledger_unchecked", "reporting_logins"])
+                .filter { name in !["shares_", "jobs_", "meter_slots_"].contains { name.hasPrefix($0) } } == [])
         }
     }
 
@@ -84,7 +87,7 @@ struct RebuilderTests {
         try await Chronicle.with(engine, seed: 6) { chronicle in
             let row = chronicle.ends[12]
             let (storage, journal) = (chronicle.storage, chronicle.storage.journal)
-            try storage.script(Self.ruin)
+            try storage.damage(Self.ruin)
             try storage.script("UPDATE journal SET rules_version = 77 WHERE last = \(row)", in: journal)
             await #expect(throws: RebuildError.self) { try await rebuilder(chronicle).run() }
             let reached = try chronicle.number("SELECT last FROM projector")
@@ -108,6 +111,30 @@ struct RebuilderTests {
             await #expect(throws: RebuildError.self) { try await rebuilder(chronicle).run(continuing: true) }
             try await rebuilder(chronicle).run()
             #expect(try await chronicle.verify().findings == [])
+        }
+    }
+
+    /// Triggers that keep the books are no obstacle, and guard them again afterwards.
+    @Test(arguments: Engine.allCases)
+    func guardedTablesAreRebuiltAndGuardedAgain(_ engine: Engine) async throws {
+        try await Chronicle.with(engine, seed: 6) { chronicle in
+            let storage = chronicle.storage
+            switch engine {
+            case .sqlite:
+                try storage.script("CREATE TRIGGER books BEFORE DELETE ON ledger_entries BEGIN SELECT RAISE(ABORT, 'kept'); END")
+            case .postgres:
+                try storage.script(
+                    """
+                    CREATE FUNCTION keep() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN RAISE 'kept'; END $$;
+                    CREATE TRIGGER books BEFORE DELETE ON ledger_entries FOR EACH ROW EXECUTE FUNCTION keep();
+                    CREATE TRIGGER books_whole BEFORE TRUNCATE ON ledger_entries EXECUTE FUNCTION keep();
+                    """)
+            }
+            try await rebuilder(chronicle).run()
+            #expect(try await chronicle.verify().findings == [])
+            let connection = try Database.openConnection(storage.tables)
+            defer { connection.close() }
+            #expect(throws: DatabaseError.self) { try connection.execute("DELETE FROM ledger_entries WHERE id = 1") }
         }
     }
 

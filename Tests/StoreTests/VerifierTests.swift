@@ -292,7 +292,7 @@ struct VerifierTests {
     func damageOfTheTablesIsFoundAndNamed(_ engine: Engine, _ damage: Damage) async throws {
         try await Chronicle.with(engine, seed: 4) { chronicle in
             #expect(try await chronicle.verify().findings == [])
-            try chronicle.storage.script(damage.sql(chronicle))
+            try chronicle.storage.damage(damage.sql(chronicle))
             let findings = try await chronicle.verify().findings
             let subject = damage.subject(chronicle)
             let finding = try #require(

@@ -95,10 +95,20 @@ public struct TableRebuilder: Sendable {
         }
     }
 
+    /// Triggers that keep rows from being deleted are out of the way meanwhile: in the same transaction, for this is the one
+    /// who may.
     private static func empty(_ connection: any SQLConnection) throws {
         switch connection.dialect {
-        case .sqlite: for table in derivedTables { try connection.execute("DELETE FROM \(table)") }
-        case .postgres: try connection.execute("TRUNCATE \(derivedTables.joined(separator: ", "))")
+        case .sqlite:
+            let guards = try connection.query("SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'trigger'")
+                .filter { derivedTables.contains(try $0.text(0)) }
+            for row in guards { try connection.script("DROP TRIGGER \"\(try row.text(1))\"") }
+            for table in derivedTables { try connection.execute("DELETE FROM \(table)") }
+            for row in guards { try connection.script(try row.text(2)) }
+        case .postgres:
+            for table in derivedTables { try connection.script("ALTER TABLE \(table) DISABLE TRIGGER USER") }
+            try connection.script("TRUNCATE \(derivedTables.joined(separator: ", "))")
+            for table in derivedTables { try connection.script("ALTER TABLE \(table) ENABLE TRIGGER USER") }
         }
         try connection.execute("UPDATE projector SET last = 0, at = 0, rules_version = 1, state_hash = 0 WHERE id = 1")
     }
