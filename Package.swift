@@ -80,7 +80,7 @@ let package = Package(
             name: "Store",
             dependencies: [
                 "Units", "BinaryCoding", "OrderBook", "Ledger", "Metering", "Settlement", "Exchange", "Market",
-                "Database",
+                "Database", "MigrationFiles", crypto,
             ],
             swiftSettings: settings),
         .target(
@@ -210,7 +210,7 @@ let package = Package(
             name: "MarketTests",
             dependencies: [
                 "Market", "Store", "Exchange", "Ledger", "Metering", "Routing", "Settlement", "Database", "Units",
-                "TestSupport", "MarketTestSupport", logging,
+                "BinaryCoding", "MigrationFiles", "TestSupport", "MarketTestSupport", crypto, logging,
             ],
             swiftSettings: settings),
     ],

@@ -31,6 +31,11 @@ public struct Storage: Sendable {
     public let tables: DatabaseLocation
     public let journal: DatabaseLocation
 
+    public init(tables: DatabaseLocation, journal: DatabaseLocation) {
+        self.tables = tables
+        self.journal = journal
+    }
+
     /// Applies what is missing, up to a version.
     public func migrate(to version: Int? = nil) throws {
         let streams: [(DatabaseLocation, MigrationStream)] =

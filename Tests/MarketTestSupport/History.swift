@@ -15,6 +15,7 @@ public struct History {
     public private(set) var billed: [DeliveryID: (rig: RigID, work: Work)] = [:]
     private var names = 0
     private var runs: Int64 = 0
+    private var isTimeStanding = false
 
     public static let start = Timestamp(microseconds: 1_700_000_000_000_000)
 
@@ -49,6 +50,14 @@ public struct History {
         return result
     }
 
+    /// The same, all at one time: as a writer's batch has them.
+    public mutating func batch(_ count: Int) -> [JournalledCommand] {
+        let first = commands(1)
+        isTimeStanding = true
+        defer { isTimeStanding = false }
+        return first + commands(count - 1)
+    }
+
     private var rigs: [DeliveryID: RigID] = [:]
 
     private mutating func rig(of delivery: DeliveryID, in events: [Event]) -> RigID? {
@@ -57,7 +66,7 @@ public struct History {
     }
 
     public mutating func nextEnvelope() -> CommandEnvelope {
-        switch random.int(1...10) {
+        switch isTimeStanding ? 1 : random.int(1...10) {
         case 1...5: break
         case 6...8: now = now + Interval(microseconds: random.int64(0...3_000_000))
         case 9: now = now + .seconds(random.int64(1...25))

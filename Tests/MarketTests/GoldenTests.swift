@@ -1,0 +1,119 @@
+import BinaryCoding
+import Exchange
+import Foundation
+import Market
+import TestSupport
+import Testing
+import Units
+
+/// The binary forms of one coding version as that version's encoder wrote them: a name and hexadecimal bytes a line. Lines are
+/// added, never changed: with HASHSPOT_WRITE_GOLDEN set, those that are missing are.
+struct GoldenFile {
+    let url: URL
+    private(set) var lines: [String: [UInt8]] = [:]
+
+    init(version: UInt8) throws {
+        url = URL(filePath: #filePath).appending(path: "../../Golden/coding-\(version).txt").standardizedFileURL
+        guard FileManager.default.fileExists(atPath: url.path()) else { return }
+        for line in try String(contentsOf: url, encoding: .utf8).split(separator: "\n") {
+            let parts = line.split(separator: " ")
+            guard parts.count == 2, let bytes = unhex(parts[1]) else {
+                Issue.record("not a golden line: \(line)")
+                continue
+            }
+            #expect(lines.updateValue(bytes, forKey: String(parts[0])) == nil, "twice: \(parts[0])")
+        }
+    }
+
+    static var mayWrite: Bool { ProcessInfo.processInfo.environment["HASHSPOT_WRITE_GOLDEN"] != nil }
+
+    mutating func add(_ name: String, _ bytes: [UInt8]) throws {
+        lines[name] = bytes
+        let text = (try? String(contentsOf: url, encoding: .utf8)) ?? ""
+        let hex = bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        try (text + "\(name) \(hex)\n").write(to: url, atomically: true, encoding: .utf8)
+    }
+}
+
+@Suite("Golden files", .serialized)
+struct GoldenTests {
+    /// The version whose examples these are.
+    private static let version = CodingVersion.everyRule
+
+    private func bytes(_ value: some BinaryCodable) -> [UInt8] {
+        var writer = BinaryWriter()
+        value.encode(into: &writer)
+        return writer.bytes
+    }
+
+    /// That the line's bytes mean this value, and that the newest version, if it is this one, writes them so.
+    private func check<T: BinaryCodable & Equatable>(_ name: String, _ value: T, _ file: inout GoldenFile) throws {
+        if file.lines[name] == nil, GoldenFile.mayWrite { try file.add(name, bytes(value)) }
+        guard let known = file.lines[name] else {
+            Issue.record("no line \(name) in \(file.url.lastPathComponent): run with HASHSPOT_WRITE_GOLDEN=1 once")
+            return
+        }
+        var reader = BinaryReader(known, version: Self.version)
+        #expect(try T(from: &reader) == value, "\(name) means something else now")
+        try reader.finish()
+        if CodingVersion.newest == Self.version { #expect(bytes(value) == known, "\(name) is written in another form now") }
+    }
+
+    private func named<T>(_ values: [T], _ name: (T) -> String) -> [(name: String, value: T)] {
+        var counts: [String: Int] = [:]
+        return values.map { value in
+            let name = name(value)
+            counts[name, default: 0] += 1
+            return ("\(name)#\(counts[name] ?? 0)", value)
+        }
+    }
+
+    private var commands: [(name: String, value: Command)] {
+        named(GoldenExamples.commands) { "command.\(GoldenExamples.CommandCase($0).rawValue)" }
+    }
+
+    private var events: [(name: String, value: Event)] {
+        named(GoldenExamples.events) { "event.\(GoldenExamples.EventCase($0).rawValue)" }
+    }
+
+    @Test func everyCaseHasAnExample() {
+        #expect(Set(GoldenExamples.commands.map { GoldenExamples.CommandCase($0) }) == Set(GoldenExamples.CommandCase.allCases))
+        #expect(Set(GoldenExamples.events.map { GoldenExamples.EventCase($0) }) == Set(GoldenExamples.EventCase.allCases))
+        #expect(GoldenExamples.CommandCase.allCases.count == 26)
+        #expect(GoldenExamples.EventCase.allCases.count == 30)
+    }
+
+    @Test func everyLineMeansWhatItMeant() throws {
+        var file = try GoldenFile(version: Self.version)
+        for (name, command) in commands { try check(name, command, &file) }
+        for (name, event) in events { try check(name, event, &file) }
+        for (number, outcome) in GoldenExamples.outcomes.enumerated() { try check("outcome#\(number + 1)", outcome, &file) }
+        try check("counters", GoldenExamples.counters, &file)
+        try check("rules", Optional(GoldenExamples.rules), &file)
+        try check("rules.none", MarketRules?.none, &file)
+        for (number, status) in GoldenExamples.statuses.enumerated() { try check("status#\(number + 1)", status, &file) }
+        try checkBody(&file)
+        let names = Set(commands.map(\.name) + events.map(\.name) + GoldenExamples.outcomes.indices.map { "outcome#\($0 + 1)" })
+            .union(["counters", "rules", "rules.none", "status#1", "status#2", "journal"])
+        #expect(Set(file.lines.keys) == names, "a line without an example, or the other way round")
+    }
+
+    /// A journal row's body with every command and every event, its checksum and its version.
+    private func checkBody(_ file: inout GoldenFile) throws {
+        let key = CommandEnvelope.Idempotency(key: AnswerKey(account: AccountID(3), key: "k"), digest: GoldenExamples.digest)
+        var batch = commands.enumerated().map { number, command in
+            JournalledCommand(envelope: CommandEnvelope(command.value, idempotency: number.isMultiple(of: 3) ? key : nil), events: [])
+        }
+        for (number, event) in events.enumerated() { batch[number % batch.count].events.append(event.value) }
+        if file.lines["journal"] == nil, GoldenFile.mayWrite { try file.add("journal", JournalBody.encode(batch)) }
+        let known = try #require(file.lines["journal"], "no line journal")
+        #expect(known.first == Self.version)
+        let decoded = try JournalBody.decode(known)
+        try #require(decoded.count == batch.count)
+        for (found, expected) in zip(decoded, batch) {
+            #expect(found.envelope == expected.envelope)
+            #expect(found.events == expected.events)
+        }
+        if CodingVersion.newest == Self.version { #expect(JournalBody.encode(batch) == known) }
+    }
+}
