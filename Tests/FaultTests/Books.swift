@@ -73,7 +73,7 @@ struct Books {
     // MARK: orders
 
     /// Sequences have no gap, and end where the writer's row says.
-    private func checkJournal() throws {
+    func checkJournal() throws {
         try Books.with(market.storage.journal) { connection in
             try connection.transaction(.read) {
                 var last: Int64?
@@ -108,7 +108,7 @@ struct Books {
             case .buyer, .bookkeeper: "account = \(trader.customer.account) AND side = 0"
             }
         try tables { connection in
-            try connection.forEach("SELECT id, client_order_id, limit_price, lots, status, reason FROM orders WHERE \(mine)") { row in
+            try connection.forEach("SELECT id, client_order_id, price, lots, status, reason FROM orders WHERE \(mine)") { row in
                 let id = try row.int64(0)
                 guard let order = state.orders[id] else { throw Broken("\(trader.name) never got order \(id), or got it twice") }
                 isThere.insert(id)
@@ -125,6 +125,22 @@ struct Books {
     }
 
     // MARK: money
+
+    /// Ends everything that is sold, and waits until it is billed. To be called last.
+    func settle() throws {
+        for trader in market.traders where trader.side != "deposits" {
+            let answer = try market.server.call(trader.customer, "DELETE", "/v1/orders")
+            guard answer.status == 200 else { throw Broken("DELETE /v1/orders: \(answer)") }
+        }
+        try wait("the end of every hold") {
+            try tables { try $0.queryOne("SELECT count(*) FROM deliveries WHERE ended_at IS NULL OR held > 0")?.int64(0) } == 0
+        }
+        try checkSettlement()
+        try audit()
+        let billed = try tables { try $0.queryOne("SELECT count(*) FROM settlement_lines WHERE charge > 0")?.int64(0) ?? 0 }
+        guard billed > 0 else { throw Broken("nothing was billed: \(try counts())") }
+        progress("\(market.scene.name): everything is billed: \(try counts())")
+    }
 
     /// What was deposited is what was acknowledged.
     private func checkDeposits() throws {
@@ -151,11 +167,11 @@ struct Books {
     /// Deliveries and lines, for the summary.
     func counts() throws -> String {
         try tables { connection in
-            let deliveries = try connection.queryOne("SELECT count(*), coalesce(sum(settled_work), 0) FROM deliveries")
+            let deliveries = try connection.queryOne("SELECT count(*), CAST(coalesce(sum(settled_work), 0) AS BIGINT) FROM deliveries")
             let shares = try connection.queryOne("SELECT count(*) FROM shares")
-            let billed = try connection.queryOne("SELECT coalesce(sum(charge), 0) FROM settlement_lines")
+            let billed = try connection.queryOne("SELECT CAST(coalesce(sum(charge), 0) AS BIGINT) FROM settlement_lines")
             return "\(try deliveries?.int64(0) ?? 0) deliveries, \(try shares?.int64(0) ?? 0) shares, "
-                + "\(String(describing: billed?[0])) sat billed"
+                + "\(try deliveries?.int64(1) ?? 0) units of work and \(try billed?.int64(0) ?? 0) sat billed"
         }
     }
 }

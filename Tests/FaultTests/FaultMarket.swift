@@ -94,10 +94,14 @@ final class ServerProcess: Sendable {
 final class FaultMarket: Sendable {
     let scene: Scene
     let server: ServerProcess
-    let pools: [Program]
+    let stage: Stage
     let rigs: [FaultRig]
     let traders: [Trader]
+    let seller: Customer
+    /// The seller's pool target.
+    let fallback: Int64
     let buyer: Customer
+    let buyerTarget: Int64
     let bookkeeper: Customer
     /// The deposits that were booked at the beginning.
     let firstDeposits: Int64
@@ -109,18 +113,22 @@ final class FaultMarket: Sendable {
         self.scene = scene
         server = try ServerProcess("server", scene, storage)
         let stage = try Stage(scene, server)
+        self.stage = stage
         try server.start()
         let seller = try stage.customer("seller", "seller")
+        self.seller = seller
         let bidders = try (0..<buyers).map { try stage.customer("buyer-\($0)", "buyer") }
         bookkeeper = try stage.customer("books", "finance")
         for bidder in bidders { try stage.deposit(bookkeeper, bidder.account) }
-        (firstDeposits, buyer, pools) = (Stage.deposit * Int64(buyers), bidders[0], stage.pools)
+        (firstDeposits, buyer) = (Stage.deposit * Int64(buyers), bidders[0])
+        let targets = try bidders.map { try stage.target(of: $0, pool: 1) }
+        buyerTarget = targets[0]
         let fallback = try stage.target(of: seller, pool: 0)
+        self.fallback = fallback
         self.rigs = try (0..<rigs).map { try stage.rig($0, of: seller, fallback) }
         let kinds: [(String, Customer, Trader.Kind)] =
-            try bidders.enumerated().map { number, bidder in
-                ("buyer-\(number)", bidder, .buyer(targets: [try stage.target(of: bidder, pool: 1)]))
-            } + self.rigs.map { ("seller-\($0.id)", seller, .seller(rig: $0.id)) }
+            zip(bidders, targets).enumerated().map { ("buyer-\($0)", $1.0, .buyer(targets: [$1.1])) }
+            + self.rigs.map { ("seller-\($0.id)", seller, .seller(rig: $0.id)) }
             + [("books", bookkeeper, .bookkeeper(accounts: bidders.map(\.account)))]
         let (port, seed, incarnation) = (server.apiPort, scene.seed, server.incarnation)
         traders = kinds.enumerated().map { number, kind in
@@ -135,10 +143,21 @@ final class FaultMarket: Sendable {
         try wait("the rigs' first shares") { rigs.allSatisfy { $0.acknowledgedCount >= 5 } }
     }
 
-    func startTrading() { for trader in traders { trader.start() } }
+    /// Returns when something has been sold.
+    func startTrading() throws {
+        for trader in traders { trader.start() }
+        try wait("a delivery") {
+            try check()
+            let answer = try server.call(bookkeeper, "GET", "/v1/deliveries?limit=1")
+            return (answer.body["items"] as? [Any])?.isEmpty == false
+        }
+    }
 
     /// Kills the server; it must have been running.
     func killServer() throws { try server.process.cutDown() }
+
+    func killPool(_ number: Int) throws { try stage.pools.killOne(number) }
+    func startPool(_ number: Int) throws { try stage.pools.startOne(number) }
 
     func check() throws { for trader in traders { try trader.check() } }
 
@@ -168,6 +187,7 @@ final class FaultMarket: Sendable {
     }
 
     var sharesAcknowledged: Int { rigs.reduce(0) { $0 + $1.acknowledgedCount } }
+    var sharesRefused: Int { rigs.reduce(0) { $0 + $1.now.refused.count } }
     var requestsAcknowledged: Int { traders.reduce(0) { $0 + $1.now.acknowledged } }
     var requestsUnavailable: Int { traders.reduce(0) { $0 + $1.now.unavailable.values.reduce(0, +) } }
 

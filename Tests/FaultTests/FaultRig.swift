@@ -35,7 +35,7 @@ final class FaultRig: Sendable {
     private let state = Mutex(State())
     private let worker = Mutex<Worker?>(nil)
 
-    init(id: Int64, port: Int, user: String, password: String, hashrate: Double = 1_000_000) {
+    init(id: Int64, port: Int, user: String, password: String, hashrate: Double = 2_000_000) {
         self.id = id
         self.port = port
         self.user = user
@@ -83,7 +83,7 @@ final class FaultRig: Sendable {
         try connection.start()
         while !state.withLock({ $0.isStopped }) {
             try connection.readAll()
-            try connection.mine(seconds: 0.02)
+            try connection.mine(seconds: 0.01)
         }
     }
 

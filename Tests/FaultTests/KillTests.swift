@@ -13,7 +13,7 @@ extension FaultTests {
             try await Scene.play("kills on \(engine)") { scene in
                 let postgres = engine == .postgres ? try PostgresServer(scene) : nil
                 let market = try FaultMarket(scene, Storage(dataFolder: scene.folder + "/market", databaseURL: postgres?.url))
-                market.startTrading()
+                try market.startTrading()
                 var random = SeededRandom(seed: scene.seed)
                 var slowest = 0.0
                 for kill in 1...Effort.kills {
@@ -30,6 +30,8 @@ extension FaultTests {
                     try market.waitUntilChecked()
                     if kill.isMultiple(of: 20) || kill == Effort.kills { try Kills.audit(market, engine, kill, slowest) }
                 }
+                try market.pauseLoad()
+                try Books(market: market).settle()
             }
         }
 

@@ -1,35 +1,49 @@
 import Foundation
+import Synchronization
 
-/// Sets a market up: pools, accounts, money, pool targets and rigs.
-struct Stage {
+/// Two pools at the lowest difficulty, a share for each 65,536 hashes: the sellers' and the buyers'.
+final class Pools: Sendable {
+    let ports: [Int]
+    private let scene: Scene
+    private let programs = Mutex<[Int: Program]>([:])
+
+    init(_ scene: Scene) throws {
+        self.scene = scene
+        ports = try Loopback.freePorts(2)
+        for number in ports.indices { try startOne(number) }
+    }
+
+    /// Starts one and waits until it listens, at the same port as before.
+    func startOne(_ number: Int) throws {
+        let port = ports[number]
+        let program = try scene.startHashspot("pool-\(number)", [
+            "pool", "--port", "\(port)", "--difficulty", "0.0000152587890625", "--extranonce2-size", number == 0 ? "8" : "6",
+            "--job-interval", "2", "--block-interval", "11", "--seed", "\(number + 1)",
+        ])
+        programs.withLock { $0[number] = program }
+        try wait("\(program.name) listening") {
+            guard program.isRunning else { throw Broken("\(program.name) ended:\n\(program.tail())") }
+            return (try? Socket.connect(port: port)) != nil
+        }
+    }
+
+    func killOne(_ number: Int) throws { try programs.withLock { $0.removeValue(forKey: number) }?.cutDown() }
+}
+
+/// Sets a market up: accounts, money, pool targets and rigs.
+struct Stage: Sendable {
     let scene: Scene
     let server: ServerProcess
-    let pools: [Program]
-    private let poolPorts: [Int]
+    let pools: Pools
 
     /// What each buyer starts with, in satoshis.
     static let deposit: Int64 = 1_000_000_000
 
-    /// Starts two pools at the lowest difficulty, a share for each 65,536 hashes; makes the tables on Postgres.
+    /// Starts the pools; makes the tables on Postgres.
     init(_ scene: Scene, _ server: ServerProcess) throws {
         (self.scene, self.server) = (scene, server)
-        let ports = try Loopback.freePorts(2)
-        poolPorts = ports
-        pools = try ports.enumerated().map { try Stage.startPool($0.offset, port: $0.element, scene) }
-        for (pool, port) in zip(pools, ports) {
-            try wait("\(pool.name) listening") {
-                guard pool.isRunning else { throw Broken("\(pool.name) ended:\n\(pool.tail())") }
-                return (try? Socket.connect(port: port)) != nil
-            }
-        }
+        pools = try Pools(scene)
         if server.storage.databaseURL != nil { _ = try command(["migrate"]) }
-    }
-
-    static func startPool(_ number: Int, port: Int, _ scene: Scene) throws -> Program {
-        try scene.startHashspot("pool-\(number)", [
-            "pool", "--port", "\(port)", "--difficulty", "0.0000152587890625", "--extranonce2-size", number == 0 ? "8" : "6",
-            "--job-interval", "2", "--block-interval", "11", "--seed", "\(number + 1)",
-        ])
     }
 
     /// Runs a command on the market's storage and returns its output.
@@ -57,7 +71,7 @@ struct Stage {
     /// A verified pool target.
     func target(of customer: Customer, pool: Int) throws -> Int64 {
         let made = try ask(customer, "/v1/pool-targets", """
-            {"name":"pool","url":"stratum+tcp://127.0.0.1:\(poolPorts[pool])","user":"worker.\(customer.account)"}
+            {"name":"pool","url":"stratum+tcp://127.0.0.1:\(pools.ports[pool])","user":"worker.\(customer.account)"}
             """)
         guard let id = made.int("id") else { throw Broken("a pool target has no number: \(made)") }
         let report = try ask(customer, "/v1/pool-targets/\(id)/verify", nil)

@@ -318,7 +318,7 @@ extension Trader {
             guard answer.status == 200 else { throw Broken("order \(id) is lost: \(answer.status) \(answer.body)") }
             let isSame =
                 answer.int("id") == id && answer.int("account") == trader.customer.account
-                && answer.text("clientOrderID") == order.clientOrderID && answer.int("limit") == order.price
+                && answer.text("clientOrderID") == order.clientOrderID && answer.int("price") == order.price
                 && (order.lots == nil || answer.int("lots") == order.lots)
             guard isSame else { throw Broken("order \(order) has changed: \(answer.body)") }
             let isClosed = answer.text("status") == "closed"
