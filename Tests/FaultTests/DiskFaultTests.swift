@@ -45,19 +45,29 @@ extension FaultTests {
                 try FileManager.default.createDirectory(atPath: disk, withIntermediateDirectories: false)
                 try SmallDisk.mount(disk, megabytes: 64)
                 scene.atEnd { SmallDisk.unmount(disk) }
-                let market = try FaultMarket(scene, Storage(dataFolder: disk + "/market"))
-                try market.startTrading()
-                for round in 1...(Effort.isFull ? 8 : 2) {
-                    try DiskFaults.fillUp(market, disk + "/ballast", random: round)
-                    try market.pauseLoad()
-                    try Books(market: market).check()
-                    progress("full disk \(round); \(market.summary)")
-                    market.resumeLoad()
+                do {
+                    try DiskFaults.play(scene, disk)
+                } catch {
+                    // What is on the disk goes with it.
+                    try? FileManager.default.copyItem(atPath: disk, toPath: scene.folder + "/disk-copy")
+                    throw error
                 }
             }
         }
 
-        private static func fillUp(_ market: FaultMarket, _ ballast: String, random round: Int) throws {
+        private static func play(_ scene: Scene, _ disk: String) throws {
+            let market = try FaultMarket(scene, Storage(dataFolder: disk + "/market"))
+            try market.startTrading()
+            for round in 1...(Effort.isFull ? 8 : 2) {
+                try fillUp(market, disk + "/ballast", staysFull: Double(round % 3))
+                try market.pauseLoad()
+                try Books(market: market).check()
+                progress("full disk \(round); \(market.summary)")
+                market.resumeLoad()
+            }
+        }
+
+        private static func fillUp(_ market: FaultMarket, _ ballast: String, staysFull seconds: Double) throws {
             let known = market.requestsAcknowledged
             try wait("load before the disk is full") {
                 try market.check()
@@ -69,10 +79,10 @@ extension FaultTests {
                 try market.check()
                 _ = SmallDisk.fill(ballast)
                 pause(0.05)
+                guard try market.server.process.isRunning else { return true }
                 return market.requestsUnavailable > refused + 10 || market.sharesRefused > sharesRefused + 10
-                    || !(try market.server.process.isRunning)
             }
-            pause(Double(round % 3))
+            pause(seconds)
             let goesOn = try market.server.process.isRunning
             try FileManager.default.removeItem(atPath: ballast)
             if !goesOn {

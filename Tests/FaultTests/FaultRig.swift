@@ -29,7 +29,7 @@ final class FaultRig: Sendable {
 
     let id: Int64
     let user: String
-    private let password: String
+    let password: String
     private let port: Int
     private let hashrate: Double
     private let state = Mutex(State())

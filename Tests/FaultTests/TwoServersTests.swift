@@ -1,5 +1,6 @@
 import Database
 import Foundation
+import Synchronization
 import TestSupport
 import Testing
 
@@ -32,44 +33,60 @@ extension FaultTests {
         }
 
         /// Two servers on one Postgres: only one of them can commit, also when the other one wakes up after it was given up.
-        @Test func aDatabaseHasOneWriter() async throws {
-            try await Scene.play("two servers on a database") { scene in
+        @Test(arguments: [false, true])
+        func aDatabaseHasOneWriter(_ isFrozenInATransaction: Bool) async throws {
+            try await Scene.play("two servers on a database" + (isFrozenInATransaction ? ", one frozen in a transaction" : "")) { scene in
                 let postgres = try PostgresServer(scene)
                 let storage = Storage(dataFolder: scene.folder + "/first", databaseURL: postgres.url)
                 let market = try FaultMarket(scene, storage, rigs: 1, buyers: 1)
                 let second = try ServerProcess("second", scene, Storage(
                     dataFolder: scene.folder + "/second", databaseURL: postgres.url))
-                var orders = Orders(customer: market.buyer, target: market.buyerTarget)
+                let orders = Orders(customer: market.buyer, target: market.buyerTarget)
                 try orders.place(5, at: market.server)
                 try second.launch()
                 let outcome = try look(at: second, beside: market.server)
                 progress("the second server: \(outcome)")
                 let (active, other) = outcome == .tookOver ? (second, market.server) : (market.server, second)
-                try orders.place(5, at: active)
 
                 let asleep = try active.process
-                asleep.signal(SIGSTOP)
                 // What reaches it while it sleeps it will find when it wakes up.
-                let late = Worker("late request") { [orders] in
-                    var orders = orders
-                    try? orders.place(1, at: active, prefix: "late")
-                }
+                let load = Worker("orders") { while asleep.isRunning { try? orders.place(1, at: active) } }
+                try freeze(asleep, storage, inATransaction: isFrozenInATransaction)
                 try wait("the other server serving") {
                     if !(try other.process.isRunning) { try other.launch() }
                     return other.isServing()
                 }
                 try orders.place(5, at: other)
                 asleep.signal(SIGCONT)
-                var awake = orders
-                for _ in 0..<20 where asleep.isRunning { try? awake.place(1, at: active, prefix: "awake") }
-                orders = awake
                 guard try asleep.waitForEnd() == 1, asleep.tail(1).contains("taken over") else {
                     throw Broken("the deposed server ended with status \(asleep.status): \(asleep.tail(3))")
                 }
-                late.join()
+                load.join()
                 try orders.place(5, at: other)
                 try orders.check(market, other)
             }
+        }
+
+        /// Stops a server that takes orders, in the middle of a transaction of its writer or outside of any. If it has no
+        /// transactions that can be seen to be open, wherever it is.
+        private func freeze(_ program: Program, _ storage: Storage, inATransaction: Bool) throws {
+            let connection = try Database.openConnection(storage.tables)
+            defer { connection.close() }
+            for _ in 0..<500 {
+                pause(0.003)
+                program.signal(SIGSTOP)
+                // The database answers what it was asked before.
+                pause(0.02)
+                let open = try connection.queryOne(
+                    """
+                    SELECT count(*) FROM pg_stat_activity
+                    WHERE state = 'idle in transaction' AND (query LIKE '%writer%' OR query LIKE '%journal%')
+                    """)
+                if try (open?.int64(0) ?? 0 > 0) == inATransaction { return }
+                program.signal(SIGCONT)
+            }
+            progress("no transaction was found open")
+            program.signal(SIGSTOP)
         }
 
         private func look(at second: ServerProcess, beside first: ServerProcess) throws -> Outcome {
@@ -99,30 +116,38 @@ extension FaultTests {
 }
 
 /// Orders that some server has acknowledged.
-private struct Orders: Sendable {
-    let customer: Customer
+private final class Orders: Sendable {
+    private struct State: Sendable {
+        var acknowledged: [String: Int64] = [:]
+        var asked: Int64 = 0
+    }
+
+    private let customer: Customer
     /// Its pool target.
-    let target: Int64
-    private(set) var acknowledged: [String: Int64] = [:]
-    private var asked = 0
+    private let target: Int64
+    private let state = Mutex(State())
 
     init(customer: Customer, target: Int64) { (self.customer, self.target) = (customer, target) }
 
     /// - Throws: when a server does not acknowledge one
-    mutating func place(_ count: Int, at server: ServerProcess, prefix: String = "order") throws {
+    func place(_ count: Int, at server: ServerProcess) throws {
         for _ in 0..<count {
-            asked += 1
-            let name = "\(prefix)-\(asked)"
+            let number = state.withLock { state in
+                state.asked += 1
+                return state.asked
+            }
+            let name = "order-\(number)"
             let answer = try server.call(
                 customer, "POST", "/v1/bids",
-                "{\"price\":\(asked),\"lots\":11,\"poolTargetIDs\":[\(target)],\"clientOrderID\":\"\(name)\"}", idempotencyKey: name)
+                "{\"price\":\(number),\"lots\":11,\"poolTargetIDs\":[\(target)],\"clientOrderID\":\"\(name)\"}", idempotencyKey: name)
             guard answer.status == 201, let id = answer.int("id") else { throw Broken("\(name): \(answer)") }
-            acknowledged[name] = id
+            state.withLock { $0.acknowledged[name] = id }
         }
     }
 
     /// Each is there once, with its number, and the books are in order.
     func check(_ market: FaultMarket, _ server: ServerProcess) throws {
+        let acknowledged = state.withLock { $0.acknowledged }
         for (name, id) in acknowledged {
             let answer = try server.call(customer, "GET", "/v1/bids/\(id)")
             guard answer.status == 200, answer.text("clientOrderID") == name else { throw Broken("\(name), order \(id): \(answer)") }
