@@ -189,6 +189,10 @@ let package = Package(
                 "WebAPI", "TestSupport", logging, "hashspot",
             ],
             swiftSettings: settings),
+        // Runs the program itself, as processes.
+        .testTarget(
+            name: "FaultTests", dependencies: ["Database", "ProofOfWork", "Stratum", "Units", "TestSupport", "hashspot"],
+            swiftSettings: settings),
         .testTarget(
             name: "DatabaseTests", dependencies: ["Database", "MigrationFiles", "TestSupport"],
             swiftSettings: settings),

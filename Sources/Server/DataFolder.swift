@@ -1,3 +1,4 @@
+internal import Database
 internal import Foundation
 
 /// The server's folder: made when missing, locked while the server runs.
@@ -34,6 +35,17 @@ final class DataFolder: Sendable {
         guard let lost = missing.first, missing.count < names.count else { return }
         throw ServerStartError(
             "\(configuration.file(lost)) is missing or empty although the rest of the market is there: restore a backup")
+    }
+
+    /// Refuses a damaged spool. A missing one is no reason: the edge makes a new one, and says so.
+    static func checkSpool(_ configuration: ServerConfiguration) throws(ServerStartError) {
+        let path = configuration.file("spool.sqlite")
+        guard FileManager.default.fileExists(atPath: path) else { return }
+        do throws(DatabaseError) {
+            try Database.openConnection(.sqlite(path: path), checksIntegrity: true).close()
+        } catch {
+            throw ServerStartError("The spool \(path) cannot be used: \(error) \(error.detail)")
+        }
     }
 
     /// Gives the folder up; another server may start.

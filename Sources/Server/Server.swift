@@ -42,7 +42,11 @@ public final class Server: Sendable {
         _ = try DescriptorBudget.current()
         let folder = try DataFolder(configuration.dataFolder)
         let database: Database
-        do { database = try await openDatabase(configuration, logger: logger) } catch {
+        do {
+            // Before anything is taken over: a server that cannot start must not end one that serves.
+            try DataFolder.checkSpool(configuration)
+            database = try await openDatabase(configuration, logger: logger)
+        } catch {
             folder.unlock()
             throw error
         }

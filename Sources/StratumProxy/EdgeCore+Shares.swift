@@ -80,7 +80,7 @@ extension EdgeCore {
     }
 
     private func addJobRecord(_ job: RigJob) {
-        guard let number = job.work.unwrittenNumber(for: job.assignment.target, generation: feed.generation) else { return }
+        guard let number = job.work.unwrittenNumber(for: job.assignment.target) else { return }
         feed.add(.job(job.work.record(number: number, target: job.assignment.target)))
     }
 

@@ -21,7 +21,7 @@ final class PoolWork {
     /// When its connection was lost.
     var lostSince: Timestamp?
     private var folded: [WorkIssue: FoldedJob] = [:]
-    private var numbers: [PoolTargetID: (number: Int64, writtenIn: Int?)] = [:]
+    private var numbers: [PoolTargetID: (number: Int64, isWritten: Bool)] = [:]
 
     /// Jobs that were folded the same way share their bytes; more than this many are not kept.
     private static let maximalFolded = 64
@@ -65,16 +65,14 @@ final class PoolWork {
     func number(for target: PoolTargetID, allot: () -> Int64) -> Int64 {
         if let known = numbers[target] { return known.number }
         let number = allot()
-        numbers[target] = (number, nil)
+        numbers[target] = (number, false)
         return number
     }
 
-    /// The number, if the job's record has yet to be written.
-    ///
-    /// - Parameter generation: raised when a commit failed, so that records that may have gone with it are written again
-    func unwrittenNumber(for target: PoolTargetID, generation: Int) -> Int64? {
-        guard let known = numbers[target], known.writtenIn != generation else { return nil }
-        numbers[target] = (known.number, generation)
+    /// The number, if the job's record has yet to be written: the caller does it. It must be written once only.
+    func unwrittenNumber(for target: PoolTargetID) -> Int64? {
+        guard let known = numbers[target], !known.isWritten else { return nil }
+        numbers[target] = (known.number, true)
         return known.number
     }
 

@@ -35,8 +35,6 @@ final class SpoolFeed {
     private var isReserving = false
     /// False from a failed commit until one succeeds.
     private(set) var isHealthy = true
-    /// Raised by every failed commit.
-    private(set) var generation = 0
 
     init(spool: SpoolThread, loop: any EventLoop, times: EdgeConfiguration.SpoolTimes, edgeLimits: EdgeConfiguration.Limits) {
         self.spool = spool
@@ -146,10 +144,8 @@ final class SpoolFeed {
     }
 
     private func failed(_ lost: [MeterRecord], _ answers: [PendingAnswer], _ error: any Error) {
-        generation += 1
-        // Their shares are kept already: pools' replies wait for the next commit.
-        let replies = lost.filter { if case .poolReply = $0 { true } else { false } }
-        records.insert(contentsOf: replies, at: 0)
+        // Pools' replies, whose shares are kept already, and jobs, which are written once, wait for the next commit.
+        records.insert(contentsOf: lost.filter { if case .share = $0 { false } else { true } }, at: 0)
         core?.logger.error("spool: \(error)")
         for answer in answers {
             answer.miner.rig?.counts.notKept += 1

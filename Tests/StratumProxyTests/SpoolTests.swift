@@ -94,7 +94,9 @@ struct SpoolTests {
         other.close()
         try await eventually("records") { setup.sink.total(11).validShares == 3 }
         try await eventually("replies") { setup.sink.total(11).poolAccepted == setup.sink.total(11).forwardedShares }
-        #expect(Set(setup.sink.shares.map(\.job)).isSubset(of: Set(setup.sink.jobs.map(\.number))))
+        let jobs = setup.sink.jobs.map(\.number)
+        #expect(Set(setup.sink.shares.map(\.job)).isSubset(of: jobs))
+        #expect(Set(jobs).count == jobs.count, "a job that is written twice is refused by the database, with its batch")
         try await setup.stop()
     }
 
