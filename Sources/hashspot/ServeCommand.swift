@@ -2,6 +2,7 @@ import ArgumentParser
 import Exchange
 import Logging
 import Server
+import Store
 import Synchronization
 
 /// Which market a server runs.
