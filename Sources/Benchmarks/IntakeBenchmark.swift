@@ -130,7 +130,7 @@ public struct IntakeBenchmark: Sendable {
             let start = Stopwatch.now()
             let outcomes = try await meter.apply(batches)
             let time = Stopwatch.now() - start
-            guard outcomes.allSatisfy({ $0 == .applied }) else { throw DatabaseError.programming("a batch was not applied") }
+            for outcome in outcomes where outcome != .applied { throw DatabaseError.programming("a batch was not applied: \(outcome)") }
             for _ in batches { samples.add(time) }
         }
         return samples

@@ -9,7 +9,9 @@ struct RetentionWorker: Sendable {
     /// Runs until its task is cancelled.
     func run(every interval: Duration) async {
         while !Task.isCancelled {
-            do { log(try await store.runOnce()) } catch {
+            do { log(try await store.runOnce()) } catch is CancellationError {
+                return
+            } catch {
                 logger.error("retention failed; the next run makes up for it", metadata: ["detail": "\(error)"])
             }
             do { try await Task.sleep(for: interval) } catch { return }

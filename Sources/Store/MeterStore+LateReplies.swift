@@ -38,37 +38,43 @@ struct LateReplies {
             """, place)
     }
 
-    /// One statement for all. Arrays travel as text.
+    /// One statement for all, and a second one if some found no share. Arrays travel as text.
     private func writeTogether(_ replies: [(key: MeterRows.ShareName, value: PoolReplyRecord)]) throws {
         func array(_ number: (MeterRows.ShareName, PoolReplyRecord) -> Int64) -> SQLValue {
             .text("{" + replies.map { String(number($0.key, $0.value)) }.joined(separator: ",") + "}")
         }
         let times = replies.map(\.value.shareReceivedAt.microseconds)
+        let parameters: [SQLValue] = [
+            array { share, _ in share.edge }, array { share, _ in share.epoch }, array { share, _ in share.number },
+            array { $1.shareReceivedAt.microseconds }, array { Int64($1.reply.rawValue) }, array { $1.errorCode },
+            .integer(times.min() ?? 0), .integer(times.max() ?? 0),
+        ]
+        let found = try connection.execute(
+            """
+            UPDATE shares s SET pool_reply = r.pool_reply, pool_error = r.pool_error FROM \(LateReplies.rows)
+            WHERE \(LateReplies.match)
+            """, parameters)
+        guard found < replies.count else { return }
         try connection.execute(
             """
-            WITH reply AS (
-                SELECT * FROM unnest(
-                    CAST(CAST($1 AS TEXT) AS BIGINT[]), CAST(CAST($2 AS TEXT) AS BIGINT[]), CAST(CAST($3 AS TEXT) AS BIGINT[]),
-                    CAST(CAST($4 AS TEXT) AS BIGINT[]), CAST(CAST($5 AS TEXT) AS INTEGER[]), CAST(CAST($6 AS TEXT) AS BIGINT[])
-                ) AS r (edge, epoch, number, received_at, pool_reply, pool_error)
-            ), found AS (
-                UPDATE shares s SET pool_reply = r.pool_reply, pool_error = r.pool_error FROM reply r
-                WHERE s.edge = r.edge AND s.epoch = r.epoch AND s.number = r.number AND s.received_at = r.received_at
-                  AND s.received_at BETWEEN $7 AND $8
-                RETURNING s.edge, s.epoch, s.number
-            )
             INSERT INTO waiting_replies (edge, epoch, number, received_at, pool_reply, pool_error)
-            SELECT r.edge, r.epoch, r.number, r.received_at, r.pool_reply, r.pool_error FROM reply r
-            WHERE NOT EXISTS (
-                SELECT FROM found f WHERE f.edge = r.edge AND f.epoch = r.epoch AND f.number = r.number)
+            SELECT r.edge, r.epoch, r.number, r.received_at, r.pool_reply, r.pool_error FROM \(LateReplies.rows)
+            WHERE NOT EXISTS (SELECT FROM shares s WHERE \(LateReplies.match))
             ON CONFLICT (edge, epoch, number) DO NOTHING
-            """,
-            [
-                array { share, _ in share.edge }, array { share, _ in share.epoch }, array { share, _ in share.number },
-                array { $1.shareReceivedAt.microseconds }, array { Int64($1.reply.rawValue) }, array { $1.errorCode },
-                .integer(times.min() ?? 0), .integer(times.max() ?? 0),
-            ])
+            """, parameters)
     }
+
+    private static let rows = """
+        unnest(
+            CAST(CAST($1 AS TEXT) AS BIGINT[]), CAST(CAST($2 AS TEXT) AS BIGINT[]), CAST(CAST($3 AS TEXT) AS BIGINT[]),
+            CAST(CAST($4 AS TEXT) AS BIGINT[]), CAST(CAST($5 AS TEXT) AS INTEGER[]), CAST(CAST($6 AS TEXT) AS BIGINT[])
+        ) AS r (edge, epoch, number, received_at, pool_reply, pool_error)
+        """
+
+    private static let match = """
+        s.edge = r.edge AND s.epoch = r.epoch AND s.number = r.number AND s.received_at = r.received_at
+        AND s.received_at BETWEEN $7 AND $8
+        """
 
     /// Gives shares the answers that came before them.
     func settleWaiting() throws {

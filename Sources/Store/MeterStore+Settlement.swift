@@ -35,10 +35,10 @@ extension MeterStore {
         }
     }
 
-    /// No slot of this delivery or a later one is earlier, by an hour's margin for clocks: older days need not be looked at.
+    /// No slot of this delivery or a later one is earlier, by a day's margin for clocks: older days need not be looked at.
     private static func firstMinute(of delivery: DeliveryID, _ connection: any SQLConnection) throws -> Int64 {
         let row = try connection.queryOne("SELECT opened_at FROM deliveries WHERE id = $1", [.integer(delivery.rawValue)])
-        return try row.map { Timestamp(microseconds: try $0.int64(0)).minute - 60 } ?? .min
+        return try row.map { Timestamp(microseconds: try $0.int64(0)).minute - 1440 } ?? .min
     }
 
     public func beginRun(at: Timestamp, watermark: Timestamp) async throws -> Int64 {

@@ -52,8 +52,8 @@ public struct ReportStore: MarketReports {
                     SELECT * FROM deliveries
                     WHERE id > $1 AND (CAST($2 AS BIGINT) = 0 OR buyer = $2 OR seller = $2) ORDER BY id LIMIT $3
                 ) d LEFT JOIN meter_slots s ON s.delivery = d.id
-                    -- No slot lies outside, by an hour's margin for clocks: other days are not looked at.
-                    AND s.minute BETWEEN d.opened_at / 60000000 - 60 AND coalesce(d.ended_at, d.expires_at) / 60000000 + 60
+                    -- No slot lies outside, by a day's margin for clocks: other days are not looked at.
+                    AND s.minute BETWEEN d.opened_at / 60000000 - 1440 AND coalesce(d.ended_at, d.expires_at) / 60000000 + 1440
                 GROUP BY \(columns) ORDER BY d.id
                 """, [.integer(cursor), .integer(account?.rawValue ?? 0), .integer(Int64(limit))])
             return try rows.map { row in

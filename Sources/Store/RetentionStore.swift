@@ -41,6 +41,7 @@ public struct RetentionStore: Sendable {
         self.clock = clock
     }
 
+    /// - Throws: what the database threw, or `CancellationError` between two steps; the next run goes on
     public func runOnce() async throws -> RetentionReport {
         let now = clock()
         let facts = try await database.read { try RetentionStore.facts($0, now) }
@@ -121,6 +122,7 @@ extension RetentionStore {
     private func dropStrays(_ before: TableDay, _ report: inout RetentionReport) async throws {
         guard before.day > 0 else { return }
         for _ in 0..<RetentionStore.mostChunks {
+            try Task.checkCancellation()
             let gone: Int64? = try await database.write { connection in
                 guard try RetentionStore.begin(connection) else { return nil }
                 let gone = try connection.queryOne(
@@ -149,6 +151,7 @@ extension RetentionStore {
         guard let day = plan.keptFrom[table], day > 0 else { return }
         var cursor = Int64.min
         for _ in 0..<RetentionStore.mostChunks {
+            try Task.checkCancellation()
             let start = cursor
             let (last, gone) = try await database.write { try RetentionStore.deleteChunk(table, before: day, after: start, $0) }
             report.deleted += gone
