@@ -5,6 +5,13 @@ import Foundation
 /// no rig waits for an answer.
 struct Books {
     let market: FaultMarket
+    let storage: Storage
+
+    /// - Parameter storage: another than the market's own, with the same in it
+    init(market: FaultMarket, storage: Storage? = nil) {
+        self.market = market
+        self.storage = storage ?? market.storage
+    }
 
     /// - Throws: ``Broken`` for the first thing that does not hold
     func check() throws {
@@ -19,11 +26,11 @@ struct Books {
 
     /// All invariants that the program knows itself.
     func audit() throws {
-        let result = try market.scene.run(["audit"] + market.storage.options)
+        let result = try market.scene.run(["audit"] + storage.options)
         guard result.status == 0 else { throw Broken("audit: \(result.output)\(result.errors)") }
     }
 
-    private func tables<T>(_ body: (any SQLConnection) throws -> T) throws -> T { try Books.with(market.storage.tables, body) }
+    private func tables<T>(_ body: (any SQLConnection) throws -> T) throws -> T { try Books.with(storage.tables, body) }
 
     private static func with<T>(_ location: DatabaseLocation, _ body: (any SQLConnection) throws -> T) throws -> T {
         let connection = try Database.openConnection(location)
@@ -74,7 +81,7 @@ struct Books {
 
     /// Sequences have no gap, and end where the writer's row says.
     func checkJournal() throws {
-        try Books.with(market.storage.journal) { connection in
+        try Books.with(storage.journal) { connection in
             try connection.transaction(.read) {
                 var last: Int64?
                 try connection.forEach("SELECT first, last FROM journal ORDER BY last") { row in
@@ -90,7 +97,7 @@ struct Books {
 
     /// The tables come as far as the journal is now.
     private func waitForTables() throws {
-        let target = try Books.with(market.storage.journal) { try $0.queryOne("SELECT last FROM writer WHERE id = 1")?.int64(0) ?? 0 }
+        let target = try Books.with(storage.journal) { try $0.queryOne("SELECT last FROM writer WHERE id = 1")?.int64(0) ?? 0 }
         try wait("the tables at \(target)") {
             try tables { try $0.queryOne("SELECT last FROM projector WHERE id = 1")?.int64(0) ?? 0 } >= target
         }

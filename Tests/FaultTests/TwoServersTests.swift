@@ -33,8 +33,18 @@ extension FaultTests {
         }
 
         /// Two servers on one Postgres: only one of them can commit, also when the other one wakes up after it was given up.
-        @Test(arguments: [false, true])
+        ///
+        /// One that is frozen in a transaction holds the lock on the writer's row.
+        @Test(arguments: Effort.isFull ? [false, true] : [false])
         func aDatabaseHasOneWriter(_ isFrozenInATransaction: Bool) async throws {
+            try await withKnownIssue("whoever takes over waits for the frozen one's lock", isIntermittent: true) {
+                try await play(isFrozenInATransaction)
+            } when: {
+                isFrozenInATransaction
+            }
+        }
+
+        private func play(_ isFrozenInATransaction: Bool) async throws {
             try await Scene.play("two servers on a database" + (isFrozenInATransaction ? ", one frozen in a transaction" : "")) { scene in
                 let postgres = try PostgresServer(scene)
                 let storage = Storage(dataFolder: scene.folder + "/first", databaseURL: postgres.url)
