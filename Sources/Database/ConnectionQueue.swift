@@ -1,14 +1,16 @@
 internal import Dispatch
 
 /// A connection on a serial queue of its own, so that its blocking never holds a thread of the
-/// cooperative pool or an event loop. The connection is made at its first use.
+/// cooperative pool or an event loop. The connection is made at its first use; if it cannot be made, uses throw at once
+/// until it is tried again.
 ///
-/// Unchecked: `connection` and `isClosed` are touched on `queue` only.
+/// Unchecked: `connection`, `backoff` and `isClosed` are touched on `queue` only.
 final class ConnectionQueue: @unchecked Sendable {
     private let location: DatabaseLocation
     private let checksIntegrity: Bool
     private let queue: DispatchQueue
     private var connection: (any SQLConnection)?
+    private var backoff = ConnectionBackoff()
     private var isClosed = false
 
     init(_ location: DatabaseLocation, label: String, checksIntegrity: Bool = false) {
@@ -46,7 +48,9 @@ final class ConnectionQueue: @unchecked Sendable {
     private func liveConnection() throws(DatabaseError) -> any SQLConnection {
         guard !isClosed else { throw .closed }
         if let connection { return connection }
-        let connection = try Database.openConnection(location, checksIntegrity: checksIntegrity)
+        let connection = try backoff.attempt { () throws(DatabaseError) in
+            try Database.openConnection(location, checksIntegrity: checksIntegrity)
+        }
         self.connection = connection
         return connection
     }

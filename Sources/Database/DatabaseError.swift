@@ -25,7 +25,10 @@ public enum DatabaseError: Error, Sendable, Hashable {
     case commitOutcomeUnknown(detail: String)
     /// No connection could be made, or the file could not be opened, read or written.
     case unavailable(detail: String)
+    /// A transaction for reading, a standby, or a file that may not be written.
     case readOnly(detail: String)
+    /// The user lacks a right.
+    case forbidden(detail: String)
     case diskFull(detail: String)
     case corrupt(detail: String)
     /// SQL or a use of this interface that can never work.
@@ -42,8 +45,8 @@ public enum DatabaseError: Error, Sendable, Hashable {
     public var isTransient: Bool {
         switch self {
         case .serializationFailure, .busy, .connectionLost, .unavailable: true
-        case .constraintViolation, .commitOutcomeUnknown, .readOnly, .diskFull, .corrupt, .programming, .decoding,
-            .invalidLocation, .closed:
+        case .constraintViolation, .commitOutcomeUnknown, .readOnly, .forbidden, .diskFull, .corrupt, .programming,
+            .decoding, .invalidLocation, .closed:
             false
         }
     }
@@ -54,7 +57,7 @@ public enum DatabaseError: Error, Sendable, Hashable {
         case .constraintViolation(let kind, let detail): "\(kind.rawValue): \(detail)"
         case .serializationFailure(let detail), .busy(let detail), .connectionLost(let detail),
             .commitOutcomeUnknown(let detail), .unavailable(let detail), .readOnly(let detail),
-            .diskFull(let detail), .corrupt(let detail), .programming(let detail), .decoding(let detail),
+            .forbidden(let detail), .diskFull(let detail), .corrupt(let detail), .programming(let detail), .decoding(let detail),
             .invalidLocation(let detail):
             detail
         case .closed: "the database was closed"
@@ -72,6 +75,7 @@ extension DatabaseError: CustomStringConvertible {
         case .commitOutcomeUnknown: "The connection to the database was lost while committing."
         case .unavailable: "The database is unavailable."
         case .readOnly: "The database accepts no changes."
+        case .forbidden: "The database refused access."
         case .diskFull: "The database's disk is full."
         case .corrupt: "The database is damaged."
         case .programming: "The database did not understand the request."

@@ -3,7 +3,14 @@ internal import CPostgres
 /// Where a database is.
 public enum DatabaseLocation: Sendable, Hashable {
     case sqlite(path: String)
-    /// A `postgres://` or `postgresql://` URL as libpq understands it.
+    /// A `postgres://` or `postgresql://` URL as libpq understands it, several hosts and TLS included:
+    /// `?sslmode=verify-full&sslrootcert=/path/ca.pem` checks the server's certificate and name.
+    ///
+    /// Unless the URL says otherwise, connecting takes at most 5 s (`connect_timeout`), and a peer that vanished is noticed
+    /// after 30 s (`tcp_user_timeout` in ms; `keepalives_idle`, `keepalives_interval` in s, `keepalives_count`). The session
+    /// ends a statement after 5 min (`statement_timeout`), the wait for a lock after 10 s (`lock_timeout`), and itself after
+    /// 1 min of nothing within a transaction (`idle_in_transaction_session_timeout`); a URL changes these by
+    /// `options=-c%20statement_timeout%3D30s`. Migrations have no limit.
     case postgres(url: String)
 
     /// `postgres://...`, `postgresql://...`, `sqlite:path`, or the path of an SQLite file.

@@ -162,11 +162,14 @@ extension Migrator {
 // MARK: - SQL
 
 extension Migrator {
-    /// Postgres: an advisory lock until the transaction's end, "hashspot" in ASCII. SQLite: BEGIN IMMEDIATE was it.
+    /// Postgres: an advisory lock until the transaction's end, "hashspot" in ASCII, however long another migrator has it.
+    /// SQLite: BEGIN IMMEDIATE was it.
     private func lock(_ connection: any SQLConnection) throws(DatabaseError) {
         switch connection.dialect {
         case .sqlite: break
-        case .postgres: _ = try connection.query("SELECT pg_advisory_xact_lock($1)", [0x6861_7368_7370_6f74])
+        case .postgres:
+            try connection.script("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
+            _ = try connection.query("SELECT pg_advisory_xact_lock($1)", [0x6861_7368_7370_6f74])
         }
     }
 

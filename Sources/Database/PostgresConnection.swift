@@ -2,10 +2,12 @@ internal import CPostgres
 
 /// A Postgres session over libpq, blocking. Values travel in binary; parameter types are the ones that
 /// the server inferred when the statement was prepared. A lost session is replaced at the next use
-/// outside of a transaction; nothing is repeated silently.
+/// outside of a transaction (see ``ConnectionBackoff`` for when that fails); nothing is repeated silently.
 final class PostgresConnection: SQLConnection {
     private let url: String
     private(set) var session: OpaquePointer?
+    /// For replacing a lost session.
+    private var backoff = ConnectionBackoff()
     private var statements = StatementCache<PostgresStatement>()
     private var statementsPrepared = 0
     /// Of tables that rows went to in bulk, by table and columns.
@@ -130,14 +132,10 @@ final class PostgresConnection: SQLConnection {
 // MARK: - The session
 
 extension PostgresConnection {
-    /// Defaults come before the URL, which may say otherwise; what the driver relies on comes after it.
     private static func connect(_ url: String) throws(DatabaseError) -> OpaquePointer {
-        let options = [
-            ("connect_timeout", "5"), ("application_name", "hashspot"), ("keepalives_idle", "30"),
-            ("dbname", url), ("client_encoding", "UTF8"),
-        ]
-        let keywords = CStringArray(options.map(\.0))
-        let values = CStringArray(options.map(\.1))
+        let parameters = PostgresSettings.parameters(url)
+        let keywords = CStringArray(parameters.map(\.0))
+        let values = CStringArray(parameters.map(\.1))
         guard let session = PQconnectdbParams(keywords.pointers, values.pointers, 1) else {
             throw .unavailable(detail: "out of memory")
         }
@@ -167,7 +165,7 @@ extension PostgresConnection {
     private func liveSession() throws(DatabaseError) -> OpaquePointer {
         if let session { return session }
         guard !state.isInTransaction else { throw .connectionLost(detail: "lost earlier in the transaction") }
-        let session = try Self.connect(url)
+        let session = try backoff.attempt { () throws(DatabaseError) in try Self.connect(url) }
         self.session = session
         return session
     }
@@ -197,9 +195,20 @@ extension PostgresConnection {
         }
         guard let state = result.sqlState else { return .unavailable(detail: Self.message(of: session)) }
         let error = DatabaseError.postgres(sqlState: state, detail: result.message)
-        // The server said that it is going: libpq will notice at the next use.
-        if case .connectionLost = error { drop() }
+        if isLastOfSession(error) { drop() }
         return error
+    }
+
+    /// The server said that it is going, which libpq will notice at the next use only; or that it accepts no changes
+    /// outside of a transaction for reading: it has become a standby, and the URL may name another that does.
+    private func isLastOfSession(_ error: DatabaseError) -> Bool {
+        switch error {
+        case .connectionLost, .commitOutcomeUnknown: true
+        case .readOnly: !self.state.isReading
+        case .constraintViolation, .serializationFailure, .busy, .unavailable, .forbidden, .diskFull, .corrupt, .programming,
+            .decoding, .invalidLocation, .closed:
+            false
+        }
     }
 }
 

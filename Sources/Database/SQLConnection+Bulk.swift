@@ -51,4 +51,22 @@ struct BulkSQL {
         guard !assignments.isEmpty else { return "\(target) DO NOTHING" }
         return "\(target) DO UPDATE SET \(assignments.joined(separator: ", "))"
     }
+
+    /// Changes the row with the key of one row of parameters; nil if it has nothing but a key.
+    func update(key: [String], _ rule: UpsertRule) -> String? {
+        var assignments: [String] = []
+        var conditions: [String] = []
+        for (index, column) in columns.enumerated() {
+            if key.contains(column) {
+                conditions.append("\(column) = $\(index + 1)")
+            } else {
+                switch rule {
+                case .replace: assignments.append("\(column) = $\(index + 1)")
+                case .add: assignments.append("\(column) = \(column) + $\(index + 1)")
+                }
+            }
+        }
+        guard !assignments.isEmpty, conditions.count == key.count else { return nil }
+        return "UPDATE \(table) SET \(assignments.joined(separator: ", ")) WHERE \(conditions.joined(separator: " AND "))"
+    }
 }

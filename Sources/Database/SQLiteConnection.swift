@@ -4,7 +4,7 @@ internal import GRDB
 /// An SQLite file, over a `DatabaseQueue` of GRDB: one connection, each call one access to its queue.
 /// Transactions span calls, which GRDB names unsafe; `ConnectionState` minds them.
 final class SQLiteConnection: SQLConnection {
-    private let queue: DatabaseQueue
+    let queue: DatabaseQueue
     /// Touched inside an access only.
     private var statements = StatementCache<SQLiteStatement>()
     private let scratch = SQLiteScratch()
@@ -15,7 +15,8 @@ final class SQLiteConnection: SQLConnection {
 
     init(path: String, checksIntegrity: Bool) throws(DatabaseError) {
         do {
-            queue = try DatabaseQueue(path: path, configuration: Self.configuration(checksIntegrity: checksIntegrity))
+            if checksIntegrity { try Self.checkIntegrity(path) }
+            queue = try DatabaseQueue(path: path, configuration: Self.configuration())
         } catch {
             throw Self.openingError(.sqlite(error), path: path)
         }
@@ -68,7 +69,29 @@ final class SQLiteConnection: SQLConnection {
         into table: String, _ columns: [String], key: [String], _ rows: SQLRows, rule: UpsertRule
     ) throws(DatabaseError) {
         let sql = try BulkSQL(table, columns, rows)
-        try executeMany(sql.insertion + sql.conflict(key: key, rule), rows: rows)
+        guard let update = sql.update(key: key, rule) else {
+            try executeMany(sql.insertion + sql.conflict(key: key, rule), rows: rows)
+            return
+        }
+        try updateOrInsert(update, sql.insertion, rows)
+    }
+
+    /// Nobody else writes meanwhile, so two statements are as good as ON CONFLICT DO UPDATE, and dearer only for rows that
+    /// are new: for that one SQLite makes a statement journal in 64 KiB of new memory for every row.
+    private func updateOrInsert(_ update: String, _ insertion: String, _ rows: SQLRows) throws(DatabaseError) {
+        try state.checkStatement()
+        guard !rows.isEmpty else { return }
+        try atomically { () throws(DatabaseError) in
+            try access { database throws(DatabaseError) in
+                try using(update, database) { update throws(DatabaseError) in
+                    try using(insertion, database) { insertion throws(DatabaseError) in
+                        try rows.forEachRow { row throws(DatabaseError) in
+                            if try update.run(row) == 0 { _ = try insertion.run(row) }
+                        }
+                    }
+                }
+            }
+        }
     }
 
     func forEach(_ sql: String, _ parameters: [SQLValue], _ body: (SQLRow) throws -> Void) throws {
@@ -190,17 +213,19 @@ extension SQLiteConnection {
 extension SQLiteConnection {
     /// Seconds that a statement waits for another connection's lock.
     private static let busyTimeout = 5.0
+    /// So long a write-ahead log is copied into the file by the commit that makes it so long, and begun anew as soon as nobody
+    /// reads from it: 4 MiB. It grows further only while a reader keeps its snapshot.
+    private static let checkpointPages = 1000
+    /// What is left of a log that grew longer, in bytes.
+    private static let logBytes = 64 << 20
 
-    private static func configuration(checksIntegrity: Bool) -> GRDB.Configuration {
+    private static func configuration() -> GRDB.Configuration {
         var configuration = GRDB.Configuration()
         configuration.label = "hashspot.database.sqlite"
         configuration.foreignKeysEnabled = true
         configuration.busyMode = .timeout(busyTimeout)
         configuration.allowsUnsafeTransactions = true
-        configuration.prepareDatabase { database in
-            try setUp(database)
-            if checksIntegrity { try checkIntegrity(database) }
-        }
+        configuration.prepareDatabase { try setUp($0) }
         return configuration
     }
 
@@ -214,6 +239,8 @@ extension SQLiteConnection {
             }
         }
         try database.execute(sql: "PRAGMA synchronous = FULL")
+        try database.execute(sql: "PRAGMA wal_autocheckpoint = \(checkpointPages)")
+        try database.execute(sql: "PRAGMA journal_size_limit = \(logBytes)")
     }
 
     /// The first switch needs the file for itself, and SQLite does not always wait for it: another
@@ -229,8 +256,15 @@ extension SQLiteConnection {
         return try pragma("journal_mode = WAL", database)
     }
 
-    private static func checkIntegrity(_ database: GRDB.Database) throws {
-        let finding = try pragma("quick_check(1)", database)
+    /// On a connection for reading: at its end another would copy the log into the file, even a log that is not the file's.
+    private static func checkIntegrity(_ path: String) throws {
+        guard FileManager.default.fileExists(atPath: path) else { return }
+        var configuration = GRDB.Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(busyTimeout)
+        let queue = try DatabaseQueue(path: path, configuration: configuration)
+        let finding = try queue.read { try pragma("quick_check(1)", $0) }
+        try queue.close()
         guard finding == "ok" else { throw DatabaseError.corrupt(detail: finding) }
     }
 
@@ -247,12 +281,18 @@ extension SQLiteConnection {
         }
         switch error {
         case .unavailable(let detail), .readOnly(let detail):
-            return .unavailable(detail: "\(path): the file or its folder cannot be read and written (\(detail))")
-        case .corrupt(let detail): return .corrupt(detail: "\(path): \(detail)")
+            return .unavailable(
+                detail: "\(path): the file or its folder cannot be read and written (\(detail)): give this user both rights")
+        case .corrupt(let detail):
+            return .corrupt(
+                detail: """
+                    \(path): \(detail). It is damaged, not an SQLite database, or beside another one's \(path)-wal: \
+                    keep a copy of all its files, and put a backup in their place
+                    """)
         case .busy(let detail): return .busy(detail: "\(path): \(detail)")
         case .diskFull(let detail): return .diskFull(detail: "\(path): \(detail)")
-        case .constraintViolation, .serializationFailure, .connectionLost, .commitOutcomeUnknown, .programming,
-            .decoding, .invalidLocation, .closed:
+        case .constraintViolation, .serializationFailure, .connectionLost, .commitOutcomeUnknown, .forbidden,
+            .programming, .decoding, .invalidLocation, .closed:
             return error
         }
     }

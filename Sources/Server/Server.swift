@@ -145,7 +145,7 @@ extension Server {
         if case .sqlite(let path) = configuration.tablesLocation, !FileManager.default.fileExists(atPath: path) {
             throw ServerStartError("There is no market in \(configuration.dataFolder): start `hashspot serve --data` there")
         }
-        let database = try await Database.open(configuration.tablesLocation)
+        let database = try await Database.open(configuration.tablesLocation.forLongWork)
         let stream: MigrationStream = configuration.tablesLocation.dialect == .sqlite ? .sqlite : .postgres
         let pending: [String]
         do { pending = try await database.withWriterConnection { try Migrator(stream).pending($0) } } catch {

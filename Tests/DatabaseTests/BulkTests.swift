@@ -210,9 +210,8 @@ struct BulkTests {
         try withTable(driver) { connection in
             var rows = SQLRows(columns: 4)
             for id in 1...40 {
-                rows.append(row: [
-                    SQLValue(id), nil, SQLValue(String(repeating: "é", count: 50_000)), SQLValue([UInt8](repeating: 9, count: 400_000)),
-                ])
+                let text = String(repeating: "é", count: 50_000)
+                rows.append(row: [SQLValue(id), nil, .text(text), .blob([UInt8](repeating: 9, count: 400_000))])
             }
             try connection.insert(into: "t", Self.columns, rows)
             try connection.upsert(into: "t", Self.columns, key: ["id"], rows)

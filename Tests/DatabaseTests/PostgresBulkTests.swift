@@ -173,9 +173,8 @@ struct PostgresBulkTests {
         try Driver.postgres.withConnection { connection in
             try connection.script("CREATE TABLE t (id BIGINT PRIMARY KEY)")
             for way in Way.allCases {
-                let error = databaseError {
-                    try connection.transaction(.read) { try way.write(["id"], rows(number) { [SQLValue($0)] }, connection) }
-                }
+                let rows = rows(number) { [SQLValue($0)] }
+                let error = databaseError { try connection.transaction(.read) { try way.write(["id"], rows, connection) } }
                 guard case .readOnly = error else { return #expect(Bool(false), "\(String(describing: error))") }
             }
         }

@@ -17,6 +17,8 @@ public enum TestPostgres {
     }
 
     private static let server = Mutex(Server.notStarted)
+    /// Kept until this process's end.
+    private static let throwAway = Mutex<ThrowAwayPostgres?>(nil)
     private static let created = Mutex(0)
 
     /// The URL of the server's own database, in which others are made.
@@ -60,7 +62,9 @@ public enum TestPostgres {
             return .running(url: url)
         }
         do {
-            return .running(url: try startThrowAway())
+            let server = try ThrowAwayPostgres()
+            throwAway.withLock { $0 = server }
+            return .running(url: server.url)
         } catch {
             return .missing(
                 Missing(
@@ -72,39 +76,6 @@ public enum TestPostgres {
                 )
             )
         }
-    }
-
-    /// The script stops the server when its command ends, and the command ends when this process has
-    /// closed the pipe it reads, however it ended.
-    private static func startThrowAway() throws -> String {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/bin/bash")
-        process.arguments = [
-            script.path(), "bash", "-c", "echo \"$HASHSPOT_TEST_POSTGRES\"; exec >/dev/null; cat",
-        ]
-        process.environment = ProcessInfo.processInfo.environment.merging(["HASHSPOT_NO_INSTALL": "1"]) { $1 }
-        let output = Pipe()
-        process.standardInput = lifeline
-        process.standardOutput = output
-        try process.run()
-        let answer = readLine(from: output.fileHandleForReading)
-        guard answer.hasPrefix("postgres://") else {
-            throw Missing(description: "Scripts/with-postgres started no server")
-        }
-        return answer
-    }
-
-    /// Never written to; its end is this process's end.
-    private static let lifeline = Pipe()
-
-    private static var script: URL {
-        URL(fileURLWithPath: #filePath).appending(path: "../../../Scripts/with-postgres").standardizedFileURL
-    }
-
-    private static func readLine(from handle: FileHandle) -> String {
-        var line: [UInt8] = []
-        while let byte = (try? handle.read(upToCount: 1))?.first, byte != UInt8(ascii: "\n") { line.append(byte) }
-        return String(decoding: line, as: UTF8.self)
     }
 }
 

@@ -13,8 +13,8 @@ public struct JournalVerifier: Sendable {
     private let journal: DatabaseLocation
 
     public init(tables: DatabaseLocation, journal: DatabaseLocation) {
-        self.tables = tables
-        self.journal = journal
+        self.tables = tables.forLongWork
+        self.journal = journal.forLongWork
     }
 
     /// - Parameter progress: called after each page of the journal

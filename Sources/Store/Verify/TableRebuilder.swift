@@ -39,8 +39,8 @@ public struct TableRebuilder: Sendable {
 
     /// - Parameter commandsPerTransaction: a transaction ends with the first row that reaches so many
     public init(tables: DatabaseLocation, journal: DatabaseLocation, commandsPerTransaction: Int64 = 10_000) {
-        self.tables = tables
-        self.journal = journal
+        self.tables = tables.forLongWork
+        self.journal = journal.forLongWork
         self.commandsPerTransaction = commandsPerTransaction
     }
 
