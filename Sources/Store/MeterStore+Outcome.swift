@@ -39,8 +39,8 @@ extension DatabaseError {
     var isOfOneBatch: Bool {
         switch self {
         case .constraintViolation, .programming, .decoding: true
-        case .serializationFailure, .busy, .connectionLost, .commitOutcomeUnknown, .unavailable, .readOnly, .diskFull, .corrupt,
-            .invalidLocation, .closed:
+        case .serializationFailure, .busy, .connectionLost, .commitOutcomeUnknown, .unavailable, .readOnly, .forbidden, .diskFull,
+            .corrupt, .invalidLocation, .closed:
             false
         }
     }
