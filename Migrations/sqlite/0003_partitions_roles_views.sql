@@ -69,8 +69,8 @@ SELECT o.id, o.account, a.name AS account_name, o.client_order_id,
            ELSE 'fill or kill' END AS time_in_force,
        o.price / 1e8 AS price_btc, o.limit_price / 1e8 AS limit_price_btc, o.lots, o.delivering,
        o.budget / 1e8 AS budget_btc, o.spent / 1e8 AS spent_btc, o.rig, o.farm, o.schedule,
-       strftime('%Y-%m-%dT%H:%M:%fZ', o.placed_at / 1e6, 'unixepoch') AS placed_at,
-       strftime('%Y-%m-%dT%H:%M:%fZ', o.expires_at / 1e6, 'unixepoch') AS expires_at
+       strftime('%Y-%m-%dT%H:%M:%S', o.placed_at / 1000000, 'unixepoch') || printf('.%03dZ', o.placed_at / 1000 % 1000) AS placed_at,
+       strftime('%Y-%m-%dT%H:%M:%S', o.expires_at / 1000000, 'unixepoch') || printf('.%03dZ', o.expires_at / 1000 % 1000) AS expires_at
 FROM orders o LEFT JOIN accounts a ON a.id = o.account;
 
 CREATE VIEW report_deliveries AS
@@ -78,9 +78,9 @@ SELECT d.id, d.bid, d.ask, d.rig, r.stratum_user AS rig_name, d.buyer, b.name AS
        d.lots, d.hashrate / 1e15 AS phs,
        d.price / 1e8 AS price_btc, d.price_unit / 1e15 AS price_unit_phs,  -- BTC a day for so many PH/s
        d.tariff, d.seller_fee_ppm / 10000.0 AS seller_fee_percent, d.buyer_fee_ppm / 10000.0 AS buyer_fee_percent,
-       strftime('%Y-%m-%dT%H:%M:%fZ', d.opened_at / 1e6, 'unixepoch') AS opened_at,
-       strftime('%Y-%m-%dT%H:%M:%fZ', d.expires_at / 1e6, 'unixepoch') AS expires_at,
-       strftime('%Y-%m-%dT%H:%M:%fZ', d.ended_at / 1e6, 'unixepoch') AS ended_at,
+       strftime('%Y-%m-%dT%H:%M:%S', d.opened_at / 1000000, 'unixepoch') || printf('.%03dZ', d.opened_at / 1000 % 1000) AS opened_at,
+       strftime('%Y-%m-%dT%H:%M:%S', d.expires_at / 1000000, 'unixepoch') || printf('.%03dZ', d.expires_at / 1000 % 1000) AS expires_at,
+       strftime('%Y-%m-%dT%H:%M:%S', d.ended_at / 1000000, 'unixepoch') || printf('.%03dZ', d.ended_at / 1000 % 1000) AS ended_at,
        CASE WHEN d.ended_at IS NULL THEN 'running' WHEN d.live = 1 THEN 'ended' ELSE 'settled' END AS status,
        CASE d.end_cause WHEN 1 THEN 'term' WHEN 2 THEN 'bid closed' WHEN 3 THEN 'ask closed' WHEN 4 THEN 'rig away'
            WHEN 5 THEN 'under delivery' WHEN 6 THEN 'pools unusable' WHEN 7 THEN 'funds spent'
@@ -93,7 +93,8 @@ LEFT JOIN accounts b ON b.id = d.buyer
 LEFT JOIN accounts s ON s.id = d.seller;
 
 CREATE VIEW report_settlement_lines AS
-SELECT l.number, strftime('%Y-%m-%dT%H:%M:%fZ', l.at / 1e6, 'unixepoch') AS settled_at, l.run, l.delivery, d.bid, d.ask,
+SELECT l.number, strftime('%Y-%m-%dT%H:%M:%S', l.at / 1000000, 'unixepoch')
+           || printf('.%03dZ', l.at / 1000 % 1000) AS settled_at, l.run, l.delivery, d.bid, d.ask,
        d.rig, d.buyer, d.seller,
        d.price / 1e8 AS price_btc, l.work * 65536.0 / 1e18 AS exahashes, l.charge / 1e8 AS charge_btc,
        l.buyer_fee / 1e8 AS buyer_fee_btc, l.seller_fee / 1e8 AS seller_fee_btc,
@@ -103,7 +104,7 @@ SELECT l.number, strftime('%Y-%m-%dT%H:%M:%fZ', l.at / 1e6, 'unixepoch') AS sett
 FROM settlement_lines l JOIN deliveries d ON d.id = l.delivery;
 
 CREATE VIEW report_ledger_postings AS
-SELECT p.entry, p.line, strftime('%Y-%m-%dT%H:%M:%fZ', e.at / 1e6, 'unixepoch') AS booked_at,
+SELECT p.entry, p.line, strftime('%Y-%m-%dT%H:%M:%S', e.at / 1000000, 'unixepoch') || printf('.%03dZ', e.at / 1000 % 1000) AS booked_at,
        CASE e.kind WHEN 1 THEN 'deposit' WHEN 2 THEN 'hold' WHEN 3 THEN 'settlement' WHEN 4 THEN 'release' END AS entry_kind,
        e.reference,
        CASE p.account_kind WHEN 1 THEN 'available' WHEN 2 THEN 'held' WHEN 3 THEN 'custody' WHEN 4 THEN 'fees'
@@ -123,7 +124,8 @@ FROM meter_slots m
 WHERE m.minute BETWEEN 0 AND 4223371679;
 
 CREATE VIEW report_shares AS
-SELECT s.edge, s.epoch, s.number, strftime('%Y-%m-%dT%H:%M:%fZ', s.received_at / 1e6, 'unixepoch') AS received_at, s.rig,
+SELECT s.edge, s.epoch, s.number, strftime('%Y-%m-%dT%H:%M:%S', s.received_at / 1000000, 'unixepoch')
+           || printf('.%03dZ', s.received_at / 1000 % 1000) AS received_at, s.rig,
        nullif(s.delivery, 0) AS delivery, s.job,
        CASE s.verdict WHEN 1 THEN 'valid' WHEN 2 THEN 'stale' WHEN 3 THEN 'duplicate' WHEN 4 THEN 'low difficulty'
            WHEN 5 THEN 'invalid' END AS verdict,

@@ -42,11 +42,9 @@ struct TLSTests {
 
     @Test("is refused by a server that has none")
     func noTLS() throws {
-        let certificates = try Certificates()
-        defer { certificates.remove() }
-        let server = try ThrowAwayPostgres()
-        defer { server.stop() }
-        let error = open(server.url + "?sslmode=verify-full&sslrootcert=\(certificates.file("authority.crt"))")
+        let database = try TestPostgres.createDatabase()
+        defer { database.drop() }
+        let error = open(database.url + "?sslmode=require")
         expectUnavailable(error, "does not support SSL")
     }
 }

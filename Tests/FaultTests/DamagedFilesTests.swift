@@ -38,11 +38,7 @@ extension FaultTests {
                 let found = try DamagedFiles.refuseAll(scene, wasKilled: wasKilled)
                 changed.withLock { $0 = found }
             }
-            withKnownIssue("the connection that found the damage writes the log into the file when it is closed", isIntermittent: true) {
-                #expect(changed.withLock { $0 } == [])
-            } when: {
-                wasKilled
-            }
+            #expect(changed.withLock { $0 } == [])
         }
 
         /// Returns what was changed.
