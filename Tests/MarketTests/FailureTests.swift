@@ -143,6 +143,7 @@ struct FailureTests {
                         }
                     }
                     group.addTask {
+                        defer { isOver.withLock { $0 = true } }
                         for _ in 1...6 {
                             let before = done.withLock { $0 }
                             try await eventually("orders are answered") { done.withLock { $0 } >= before + 4 }
@@ -152,7 +153,6 @@ struct FailureTests {
                                 WHERE datname = current_database() AND pid <> pg_backend_pid()
                                 """)
                         }
-                        isOver.withLock { $0 = true }
                     }
                     try await group.waitForAll()
                 }
