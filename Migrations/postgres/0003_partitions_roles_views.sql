@@ -1,5 +1,10 @@
 -- Metering in days that can be dropped, books that cannot be rewritten, roles with row-level security, views for people.
 
+-- MARK: Standing by
+
+-- The last sign of life of whoever may write; those who stand by take over when there is none.
+ALTER TABLE writer ADD COLUMN seen_at TIMESTAMPTZ NOT NULL DEFAULT 'epoch';
+
 -- MARK: Days
 
 -- From when on everything is there that was metered; what is older may have been dropped. Microseconds.

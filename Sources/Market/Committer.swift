@@ -171,6 +171,7 @@ final class Committer: Sendable {
             }
             if let batch { process(batch, line) } else if isOver { break } else if !isWoken { lookAround(line) }
         }
+        line.journal.resign(line.position.epoch)
         line.journal.close()
     }
 
@@ -190,7 +191,7 @@ final class Committer: Sendable {
     /// Idle, it looks now and then whether the database is there and still its own.
     private func lookAround(_ line: Line) {
         do throws(JournalError) {
-            guard try line.journal.position().epoch == line.position.epoch else { throw .deposed }
+            guard try line.journal.signOfLife(line.position.epoch).epoch == line.position.epoch else { throw .deposed }
             health.store(true, ordering: .relaxed)
         } catch {
             health.store(false, ordering: .relaxed)
@@ -225,12 +226,13 @@ final class Committer: Sendable {
         var pause = Committer.shortestPause
         while true {
             if case .deposed = failure {
-                batch.refuse()
                 end(failure)
+                batch.refuse()
                 return false
             }
             do throws(JournalError) {
-                let found = try line.journal.position()
+                // A lost session has lost what it kept others off with, too.
+                let found = try line.journal.signOfLife(line.position.epoch)
                 guard found.epoch == line.position.epoch else { throw .deposed }
                 if found.last == row.last { return true }
                 guard found.last == line.position.last else { throw .deposed }

@@ -43,13 +43,36 @@ final class LoadedMarket {
     }
 
     /// Takes over as writer, loads the tables and applies what the journal has beyond them.
-    static func load(tables: any TablesPort, journal: sending any JournalPort) async throws -> LoadedMarket {
-        let position = try journal.takeOver()
+    ///
+    /// - Parameter onStandby: called when another writer is found, which is waited for; nil: it is deposed
+    static func load(
+        tables: any TablesPort, journal: sending any JournalPort, onStandby: (@Sendable () -> Void)? = nil
+    ) async throws -> LoadedMarket {
         do {
-            return try await load(tables, journal, position, triesLeft: 5)
+            if let onStandby { try await standBy(journal, onStandby) }
+            return try await load(tables, journal, journal.takeOver(), triesLeft: 5)
         } catch {
             journal.close()
             throw error
+        }
+    }
+
+    /// Returns when the journal is left.
+    private static func standBy(_ journal: any JournalPort, _ onStandby: @Sendable () -> Void) async throws {
+        // The database may need a moment to see that a killed writer is gone.
+        for _ in 0..<20 {
+            if try journal.mayTakeOver(hasWaited: false) { return }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        onStandby()
+        while try !mayTakeOver(journal) { try await Task.sleep(for: .seconds(1)) }
+    }
+
+    /// Also while the database cannot be reached: it stands by, whatever happens.
+    private static func mayTakeOver(_ journal: any JournalPort) throws(JournalError) -> Bool {
+        do { return try journal.mayTakeOver(hasWaited: true) } catch {
+            guard case .failed = error else { throw error }
+            return false
         }
     }
 
@@ -136,14 +159,16 @@ public final class MarketService: Sendable {
 
     /// Loads, takes over and starts; returns when commands are accepted.
     ///
+    /// - Parameter onStandby: called when another server has the market; then this one starts when that one has ended. nil:
+    ///   it is deposed
     /// - Throws: ``MarketStartError`` or the storage's error
     public static func start(
         rules: MarketRules, tables: any TablesPort, journal: sending any JournalPort,
         configuration: MarketWriter.Configuration = .init(), logger: Logger,
-        clock: @escaping @Sendable () -> Timestamp = MarketService.systemClock,
+        clock: @escaping @Sendable () -> Timestamp = MarketService.systemClock, onStandby: (@Sendable () -> Void)? = nil,
         onDeposed: @escaping @Sendable (JournalError) -> Void
     ) async throws -> MarketService {
-        let loaded = try await LoadedMarket.load(tables: tables, journal: journal)
+        let loaded = try await LoadedMarket.load(tables: tables, journal: journal, onStandby: onStandby)
         let projector = Projector(tables: tables, committed: loaded.committed, logger: logger)
         let writer = MarketWriter(
             loaded: loaded, projector: projector, configuration: configuration, logger: logger, clock: clock,

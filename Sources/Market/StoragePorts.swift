@@ -54,9 +54,17 @@ public enum JournalError: Error, Sendable, CustomStringConvertible {
 
 /// The journal, used by the writer's own thread: calls block.
 public protocol JournalPort: AnyObject {
+    /// Whether nobody writes, or whoever did gives no sign of life any more.
+    ///
+    /// - Parameter hasWaited: the caller has found another writer before, and leaves it time to come back
+    func mayTakeOver(hasWaited: Bool) throws(JournalError) -> Bool
     /// Makes the caller the writer; everybody before is deposed.
     func takeOver() throws(JournalError) -> WriterPosition
     func position() throws(JournalError) -> WriterPosition
+    /// Like ``position()``; and those who stand by see that the writer of this epoch lives.
+    func signOfLife(_ epoch: Int64) throws(JournalError) -> WriterPosition
+    /// The writer of this epoch ends: another one need not wait.
+    func resign(_ epoch: Int64)
     /// Commits a row if nobody else wrote since `previous`.
     func append(_ row: JournalRow, after previous: Int64) throws(JournalError)
     /// Rows after a position, in order, one by one.

@@ -64,6 +64,7 @@ public final class Server: Sendable {
         let market = try await MarketService.start(
             rules: configuration.rules, tables: TableStore(database),
             journal: JournalStore(Database.openConnection(configuration.journalLocation)), logger: logger,
+            onStandby: { logger.info("standing by: another server has this market; this one starts when it has ended") },
             onDeposed: { deposer.yield($0) })
         do {
             let edge = try await startEdge(

@@ -8,13 +8,85 @@ public final class JournalStore: JournalPort {
 
     public init(_ connection: any SQLConnection) { self.connection = connection }
 
+    /// Always on SQLite, whose folder has a lock. On Postgres the writer's session has an advisory lock, which ends with the
+    /// session, and the writer's row tells when it was last seen, which a frozen one is not.
+    public func mayTakeOver(hasWaited: Bool) throws(JournalError) -> Bool {
+        guard connection.dialect == .postgres else { return true }
+        return try wrap {
+            let row = try connection.queryOne(
+                """
+                SELECT pg_try_advisory_lock($1), floor(extract(epoch FROM clock_timestamp() - seen_at))::bigint
+                FROM writer WHERE id = 1
+                """, [.integer(JournalStore.lockKey)])
+            guard let row else { throw DatabaseError.decoding("the writer row is missing") }
+            let silence = try row.int64(1)
+            if try row.bool(0) {
+                if !hasWaited || silence >= JournalStore.secondsToComeBack { return true }
+                _ = try connection.query("SELECT pg_advisory_unlock($1)", [.integer(JournalStore.lockKey)])
+                return false
+            }
+            guard silence >= JournalStore.secondsOfSilence else { return false }
+            try endSilentSessions()
+            return try connection.queryOne("SELECT pg_try_advisory_lock($1)", [.integer(JournalStore.lockKey)])?.bool(0) ?? false
+        }
+    }
+
+    /// Ends the sessions of a writer that gives no sign of life: the one with the lock, and those within a transaction on
+    /// the tables' position, for which whoever takes over would wait.
+    private func endSilentSessions() throws {
+        _ = try connection.query(
+            """
+            SELECT pg_terminate_backend(pid, 5000)
+            FROM pg_locks
+            WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                AND pid <> pg_backend_pid() AND granted
+                AND (
+                    locktype = 'advisory' AND classid::bigint = $1::bigint >> 32 AND objid::bigint = $1::bigint & 4294967295 AND objsubid = 1
+                    OR locktype = 'relation' AND relation IN ('projector'::regclass, 'writer'::regclass)
+                        AND mode IN ('RowShareLock', 'RowExclusiveLock')
+                )
+            """, [.integer(JournalStore.lockKey)])
+    }
+
+    /// "hashjour" in ASCII.
+    private static let lockKey: Int64 = 0x6861_7368_6a6f_7572
+    /// After so long without a sign a writer that still has its sessions is frozen. It gives one at least every 2 s.
+    private static let secondsOfSilence: Int64 = 10
+    /// So long one that lost its sessions may take to have new ones.
+    private static let secondsToComeBack: Int64 = 5
+
     public func takeOver() throws(JournalError) -> WriterPosition {
         try wrap {
             try connection.transaction {
-                try connection.execute("UPDATE writer SET epoch = epoch + 1 WHERE id = 1", [])
+                switch connection.dialect {
+                case .sqlite: try connection.execute("UPDATE writer SET epoch = epoch + 1 WHERE id = 1")
+                case .postgres:
+                    try connection.execute("UPDATE writer SET epoch = epoch + 1, seen_at = clock_timestamp() WHERE id = 1")
+                }
                 return try readPosition()
             }
         }
+    }
+
+    public func signOfLife(_ epoch: Int64) throws(JournalError) -> WriterPosition {
+        guard connection.dialect == .postgres else { return try position() }
+        return try wrap {
+            try connection.execute(
+                "UPDATE writer SET seen_at = clock_timestamp() WHERE id = 1 AND epoch = $1", [.integer(epoch)])
+            // The lock was lost if the session was.
+            _ = try connection.query(
+                """
+                SELECT pg_try_advisory_lock($1) WHERE NOT EXISTS (
+                    SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND objsubid = 1
+                        AND classid::bigint = $1::bigint >> 32 AND objid::bigint = $1::bigint & 4294967295)
+                """, [.integer(JournalStore.lockKey)])
+            return try readPosition()
+        }
+    }
+
+    public func resign(_ epoch: Int64) {
+        guard connection.dialect == .postgres else { return }
+        _ = try? connection.execute("UPDATE writer SET seen_at = 'epoch' WHERE id = 1 AND epoch = $1", [.integer(epoch)])
     }
 
     public func position() throws(JournalError) -> WriterPosition { try wrap { try readPosition() } }
@@ -46,7 +118,7 @@ public final class JournalStore: JournalPort {
         try connection.execute(
             """
             WITH moved AS (
-                UPDATE writer SET last = $1 WHERE id = 1 AND epoch = $3 AND last = $8
+                UPDATE writer SET last = $1, seen_at = clock_timestamp() WHERE id = 1 AND epoch = $3 AND last = $8
                 RETURNING id
             )
             INSERT INTO journal (last, first, epoch, rules_version, at, state_hash, body)

@@ -37,11 +37,7 @@ extension FaultTests {
         /// One that is frozen in a transaction holds the lock on the writer's row.
         @Test(arguments: Effort.isFull ? [false, true] : [false])
         func aDatabaseHasOneWriter(_ isFrozenInATransaction: Bool) async throws {
-            try await withKnownIssue("whoever takes over waits for the frozen one's lock", isIntermittent: true) {
-                try await play(isFrozenInATransaction)
-            } when: {
-                isFrozenInATransaction
-            }
+            try await play(isFrozenInATransaction)
         }
 
         private func play(_ isFrozenInATransaction: Bool) async throws {

@@ -58,7 +58,16 @@ final class FaultyJournal: JournalPort {
         self.faults = faults
     }
 
+    func mayTakeOver(hasWaited: Bool) throws(JournalError) -> Bool { try journal.mayTakeOver(hasWaited: hasWaited) }
+
     func takeOver() throws(JournalError) -> WriterPosition { try journal.takeOver() }
+
+    func signOfLife(_ epoch: Int64) throws(JournalError) -> WriterPosition {
+        if faults.now.isAway { throw .failed("away") }
+        return try journal.signOfLife(epoch)
+    }
+
+    func resign(_ epoch: Int64) { journal.resign(epoch) }
 
     func position() throws(JournalError) -> WriterPosition {
         if faults.now.isAway { throw .failed("away") }

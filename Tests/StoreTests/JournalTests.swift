@@ -2,6 +2,7 @@ import Database
 import Market
 import MarketTestSupport
 import Store
+import TestSupport
 import Testing
 import Units
 
@@ -19,6 +20,16 @@ struct JournalTests {
             return false
         } catch {
             if case .deposed = error { return true }
+            return false
+        }
+    }
+
+    private func hasFailed(_ body: () throws(JournalError) -> Void) -> Bool {
+        do throws(JournalError) {
+            try body()
+            return false
+        } catch {
+            if case .failed = error { return true }
             return false
         }
     }
@@ -77,6 +88,97 @@ struct JournalTests {
             #expect(isDeposed { () throws(JournalError) in try old.append(row(3, 3, epoch: 1), after: 2) })
             #expect(try old.position() == WriterPosition(epoch: 2, last: 2))
             try new.append(row(3, 3, epoch: 2), after: 2)
+        }
+    }
+
+    /// Sessions that keep others off this database.
+    private let locked = """
+        FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        """
+
+    /// How many seconds ago the writer was last seen.
+    private func silence(_ seconds: Int, _ storage: Storage) throws {
+        try storage.script("UPDATE writer SET seen_at = clock_timestamp() - interval '\(seconds) s'")
+    }
+
+    @Test
+    func aSecondServerWaitsForTheFirst() async throws {
+        try await Engine.postgres.withStorage { storage in
+            let first = try storage.openJournal(), second = try storage.openJournal()
+            defer { second.close() }
+            #expect(try first.mayTakeOver(hasWaited: false))
+            let epoch = try first.takeOver().epoch
+            #expect(try !second.mayTakeOver(hasWaited: false))
+            try silence(8, storage)
+            #expect(try !second.mayTakeOver(hasWaited: true))
+            #expect(try first.signOfLife(epoch) == WriterPosition(epoch: epoch, last: 0))
+            first.close()
+            // Its lock is free: it may have lost its session only.
+            try await eventually("its session is gone") {
+                try storage.query("SELECT pid \(locked)").isEmpty
+            }
+            #expect(try !second.mayTakeOver(hasWaited: true))
+            try silence(6, storage)
+            #expect(try second.mayTakeOver(hasWaited: true))
+        }
+    }
+
+    @Test
+    func aWriterThatEndsIsNotWaitedFor() async throws {
+        try await Engine.postgres.withStorage { storage in
+            let first = try storage.openJournal(), second = try storage.openJournal()
+            defer { second.close() }
+            #expect(try first.mayTakeOver(hasWaited: false))
+            first.resign(try first.takeOver().epoch)
+            first.close()
+            try await eventually("its session is gone") { try second.mayTakeOver(hasWaited: true) }
+        }
+    }
+
+    @Test
+    func aFrozenWriterLosesItsSessions() async throws {
+        try await Engine.postgres.withStorage { storage in
+            let first = try storage.openJournal(), second = try storage.openJournal()
+            let tables = try Database.openConnection(storage.tables)
+            defer {
+                first.close()
+                second.close()
+                tables.close()
+            }
+            #expect(try first.mayTakeOver(hasWaited: false))
+            let epoch = try first.takeOver().epoch
+            #expect(throws: DatabaseError.self) {
+                try tables.transaction {
+                    try tables.execute("UPDATE projector SET last = last")
+                    try silence(11, storage)
+                    #expect(try second.mayTakeOver(hasWaited: true))
+                    try tables.execute("UPDATE projector SET last = last")
+                }
+            }
+            #expect(try second.takeOver().epoch == epoch + 1)
+            // It finds its session lost, and when it has a new one, that another writes.
+            #expect(hasFailed { () throws(JournalError) in _ = try first.signOfLife(epoch) })
+            #expect(try first.signOfLife(epoch).epoch == epoch + 1)
+            #expect(isDeposed { () throws(JournalError) in try first.append(row(1, 1, epoch: epoch), after: 0) })
+            #expect(try !first.mayTakeOver(hasWaited: false))
+        }
+    }
+
+    @Test
+    func aWriterThatLostItsSessionKeepsOthersOffAgain() async throws {
+        try await Engine.postgres.withStorage { storage in
+            let first = try storage.openJournal(), second = try storage.openJournal()
+            defer {
+                first.close()
+                second.close()
+            }
+            #expect(try first.mayTakeOver(hasWaited: false))
+            let epoch = try first.takeOver().epoch
+            _ = try storage.query("SELECT pg_terminate_backend(pid, 5000) \(locked)")
+            #expect(hasFailed { () throws(JournalError) in _ = try first.signOfLife(epoch) })
+            #expect(try first.signOfLife(epoch).epoch == epoch)
+            #expect(try !second.mayTakeOver(hasWaited: false))
         }
     }
 
