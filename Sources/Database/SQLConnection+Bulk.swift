@@ -53,12 +53,16 @@ struct BulkSQL {
     }
 
     /// Changes the row with the key of one row of parameters; nil if it has nothing but a key.
-    func update(key: [String], _ rule: UpsertRule) -> String? {
+    ///
+    /// - Parameter unchanged: columns that must have their values already for the row to be changed
+    func update(key: [String], _ rule: UpsertRule, unchanged: Set<String> = []) -> String? {
         var assignments: [String] = []
         var conditions: [String] = []
         for (index, column) in columns.enumerated() {
             if key.contains(column) {
                 conditions.append("\(column) = $\(index + 1)")
+            } else if unchanged.contains(column) {
+                conditions.append("\(column) IS $\(index + 1)")
             } else {
                 switch rule {
                 case .replace: assignments.append("\(column) = $\(index + 1)")
@@ -66,7 +70,7 @@ struct BulkSQL {
                 }
             }
         }
-        guard !assignments.isEmpty, conditions.count == key.count else { return nil }
+        guard !assignments.isEmpty, Set(key).isSubset(of: columns) else { return nil }
         return "UPDATE \(table) SET \(assignments.joined(separator: ", ")) WHERE \(conditions.joined(separator: " AND "))"
     }
 }

@@ -22,6 +22,9 @@ public struct SQLRows: Sendable, Hashable {
         values.append(contentsOf: row)
     }
 
+    /// Keeps the memory for other rows.
+    public mutating func removeAll() { values.removeAll(keepingCapacity: true) }
+
     public subscript(row: Int) -> ArraySlice<SQLValue> { ArraySlice(values[row * columns..<(row + 1) * columns]) }
 
     /// Lends each row of the range in turn, or of all, without a copy.

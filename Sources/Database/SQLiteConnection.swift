@@ -8,6 +8,8 @@ final class SQLiteConnection: SQLConnection {
     /// Touched inside an access only.
     private var statements = StatementCache<SQLiteStatement>()
     private let scratch = SQLiteScratch()
+    /// By table.
+    private var indexedColumns: [String: Set<String>] = [:]
     private var state = ConnectionState()
 
     var dialect: SQLDialect { .sqlite }
@@ -73,20 +75,46 @@ final class SQLiteConnection: SQLConnection {
             try executeMany(sql.insertion + sql.conflict(key: key, rule), rows: rows)
             return
         }
-        try updateOrInsert(update, sql.insertion, rows)
+        let indexed = try rule == .replace ? indexedColumns(of: table) : []
+        let frequent = indexed.isDisjoint(with: columns) ? nil : sql.update(key: key, rule, unchanged: indexed)
+        try updateOrInsert(frequent, update, sql.insertion, rows)
+    }
+
+    /// Columns of the table's indexes that have all rows. SQLite writes an index anew when a statement sets one of its
+    /// columns, be it to the value that it had: every such row would cost a page of the index.
+    private func indexedColumns(of table: String) throws(DatabaseError) -> Set<String> {
+        if let known = indexedColumns[table] { return known }
+        let rows = try query(
+            """
+            SELECT DISTINCT i.name FROM pragma_index_list($1) l JOIN pragma_index_info(l.name) i
+            WHERE l.partial = 0 AND l.origin <> 'pk' AND i.name IS NOT NULL
+            """, [.text(table)])
+        var columns: Set<String> = []
+        for row in rows { columns.insert(try row.text(0)) }
+        indexedColumns[table] = columns
+        return columns
     }
 
     /// Nobody else writes meanwhile, so two statements are as good as ON CONFLICT DO UPDATE, and dearer only for rows that
     /// are new: for that one SQLite makes a statement journal in 64 KiB of new memory for every row.
-    private func updateOrInsert(_ update: String, _ insertion: String, _ rows: SQLRows) throws(DatabaseError) {
+    ///
+    /// - Parameter frequent: changes only rows whose indexed columns stay as they are
+    private func updateOrInsert(
+        _ frequent: String?, _ update: String, _ insertion: String, _ rows: SQLRows
+    ) throws(DatabaseError) {
         try state.checkStatement()
         guard !rows.isEmpty else { return }
+        let hasFrequent = frequent != nil
         try atomically { () throws(DatabaseError) in
             try access { database throws(DatabaseError) in
-                try using(update, database) { update throws(DatabaseError) in
-                    try using(insertion, database) { insertion throws(DatabaseError) in
-                        try rows.forEachRow { row throws(DatabaseError) in
-                            if try update.run(row) == 0 { _ = try insertion.run(row) }
+                try using(frequent ?? update, database) { frequent throws(DatabaseError) in
+                    try using(update, database) { update throws(DatabaseError) in
+                        try using(insertion, database) { insertion throws(DatabaseError) in
+                            try rows.forEachRow { row throws(DatabaseError) in
+                                if try frequent.run(row) > 0 { return }
+                                if hasFrequent, try update.run(row) > 0 { return }
+                                _ = try insertion.run(row)
+                            }
                         }
                     }
                 }
@@ -214,8 +242,10 @@ extension SQLiteConnection {
     /// Seconds that a statement waits for another connection's lock.
     private static let busyTimeout = 5.0
     /// So long a write-ahead log is copied into the file by the commit that makes it so long, and begun anew as soon as nobody
-    /// reads from it: 4 MiB. It grows further only while a reader keeps its snapshot.
-    private static let checkpointPages = 1000
+    /// reads from it: 16 MiB. It grows further only while a reader keeps its snapshot.
+    private static let checkpointPages = 4000
+    /// Pages of the file that a connection keeps in memory at most.
+    private static let cacheKibibytes = 65536
     /// What is left of a log that grew longer, in bytes.
     private static let logBytes = 64 << 20
 
@@ -240,6 +270,7 @@ extension SQLiteConnection {
         }
         try database.execute(sql: "PRAGMA synchronous = FULL")
         try database.execute(sql: "PRAGMA wal_autocheckpoint = \(checkpointPages)")
+        try database.execute(sql: "PRAGMA cache_size = -\(cacheKibibytes)")
         try database.execute(sql: "PRAGMA journal_size_limit = \(logBytes)")
     }
 

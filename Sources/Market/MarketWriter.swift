@@ -121,6 +121,7 @@ public final class MarketWriter: MarketGateway {
 
     public func isProjected() async -> Bool {
         let position = committed.position
+        projector.hurry(to: position)
         for _ in 0..<MarketWriter.looksAtProjector {
             if projector.hasReached(position) { return true }
             do { try await Task.sleep(for: MarketWriter.pauseOfLooks) } catch { return false }

@@ -6,7 +6,8 @@ internal import Units
 /// Follows the commits and brings the tables up to date in bulk, each transaction recording how far it has come.
 ///
 /// It takes what has changed when the one before is done: the further it is behind, the more one transaction brings in,
-/// and the less each command costs.
+/// and the less each command costs. Transactions begin some time apart, so that they leave the disk to the commits;
+/// unless somebody waits for the tables.
 final class Projector: Sendable {
     private struct State {
         var waiter: CheckedContinuation<Void, Never>?
@@ -30,6 +31,8 @@ final class Projector: Sendable {
     private let committed: CommittedState
     private let logger: Logger
     private let projected: Atomic<Int64>
+    /// The position that somebody waits for.
+    private let awaited = Atomic<Int64>(0)
     private let state = Mutex(State())
 
     init(tables: any TablesPort, committed: CommittedState, logger: Logger) {
@@ -45,14 +48,20 @@ final class Projector: Sendable {
     /// Whether the tables have come as far as a position.
     func hasReached(_ position: Int64) -> Bool { projected.load(ordering: .acquiring) >= position }
 
+    /// Somebody waits for the tables to reach a position.
+    func hurry(to position: Int64) { _ = awaited.max(position, ordering: .relaxed) }
+
     /// Something was committed.
     func wake() { state.withLock { $0.takeWaiter() }?.resume() }
 
     /// Projects until it is stopped and nothing is left, or the tables refuse for too long.
     func run() async {
-        while let work = await next(), await project(work) {
+        while let work = await next() {
+            let began = ContinuousClock.now
+            guard await project(work) else { break }
             projected.store(work.last, ordering: .releasing)
             for idler in state.withLock({ $0.takeIdlers(upTo: work.last) }) { idler.resume() }
+            await rest(since: began)
         }
         let idlers = state.withLock { state in
             state.hasEnded = true
@@ -98,6 +107,27 @@ final class Projector: Sendable {
             }
         }
     }
+
+    private func rest(since began: ContinuousClock.Instant) async {
+        let now = ContinuousClock.now
+        // Far behind, half of the time is the commits': what waits longer costs less for each command.
+        let end = lag < Projector.farBehind ? began + Projector.pace : now + min(now - began, Projector.longestRest)
+        while ContinuousClock.now < end, !mustHurry {
+            do { try await Task.sleep(for: Projector.pauseOfLooks) } catch { return }
+        }
+    }
+
+    private var mustHurry: Bool {
+        awaited.load(ordering: .relaxed) > projected.load(ordering: .relaxed)
+            || state.withLock { $0.isStopping || !$0.idlers.isEmpty }
+    }
+
+    /// From a transaction's begin to the next one's.
+    private static let pace = Duration.milliseconds(75)
+    private static let longestRest = Duration.seconds(1)
+    /// Commands; more than the tables could take in within a second or two.
+    private static let farBehind: Int64 = 100_000
+    private static let pauseOfLooks = Duration.milliseconds(5)
 
     /// Tries until it succeeds: the journal has it, so a pause loses nothing.
     ///

@@ -41,7 +41,8 @@ public final class JournalStore: JournalPort {
             WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
                 AND pid <> pg_backend_pid() AND granted
                 AND (
-                    locktype = 'advisory' AND classid::bigint = $1::bigint >> 32 AND objid::bigint = $1::bigint & 4294967295 AND objsubid = 1
+                    locktype = 'advisory' AND objsubid = 1
+                        AND classid::bigint = $1::bigint >> 32 AND objid::bigint = $1::bigint & 4294967295
                     OR locktype = 'relation' AND relation IN ('projector'::regclass, 'writer'::regclass)
                         AND mode IN ('RowShareLock', 'RowExclusiveLock')
                 )

@@ -63,20 +63,27 @@ struct TableWriter {
     ) throws {
         guard !changes.isEmpty else { return }
         let tellsLife = columns.last == "live"
-        var rows = SQLRows(columns: columns.count, reservingCapacity: changes.count)
-        for key in changes.keys.sorted() {
-            guard let change = changes[key] else { continue }
+        var rows = SQLRows(columns: columns.count, reservingCapacity: min(changes.count, TableWriter.rowsAtOnce))
+        for entityKey in changes.keys.sorted() {
+            guard let change = changes[entityKey] else { continue }
             switch change {
             case .live(let entity):
-                append(key, entity, &rows)
+                append(entityKey, entity, &rows)
                 if tellsLife { rows.append(1) }
             case .gone(let entity):
-                append(key, entity, &rows)
+                append(entityKey, entity, &rows)
                 if tellsLife { rows.append(0) }
             }
+            if rows.count == TableWriter.rowsAtOnce {
+                try connection.upsert(into: table, columns, key: key, rows)
+                rows.removeAll()
+            }
         }
-        try connection.upsert(into: table, columns, key: key, rows)
+        if !rows.isEmpty { try connection.upsert(into: table, columns, key: key, rows) }
     }
+
+    /// Few enough to stay in the processor's cache, many enough for a statement in bulk.
+    private static let rowsAtOnce = 2048
 
     func write(_ appended: Appended) throws {
         let count = appended.entries.count

@@ -280,4 +280,34 @@ struct BulkTests {
             }
         }
     }
+
+    /// Rows whose indexed columns stay, change, become NULL or are new, through one call.
+    @Test("change indexed columns too", arguments: Driver.allCases)
+    func indexedColumns(_ driver: Driver) throws {
+        try withTable(driver) { connection in
+            try connection.script("CREATE INDEX t_number ON t (number, id); CREATE UNIQUE INDEX t_name ON t (name)")
+            var rows = SQLRows(columns: 4)
+            for id in 1...50 { rows.append(row: [SQLValue(id), SQLValue(id), SQLValue("name \(id)"), .null]) }
+            try connection.upsert(into: "t", Self.columns, key: ["id"], rows)
+            var others = SQLRows(columns: 4)
+            for id in 1...60 {
+                let number: SQLValue = id % 3 == 0 ? .null : SQLValue(id % 3 == 1 ? id : -id)
+                let name: SQLValue = id % 4 == 0 ? .null : SQLValue(id % 4 == 1 ? "other \(id)" : "name \(id)")
+                others.append(row: [SQLValue(id), number, name, .blob([UInt8(id)])])
+            }
+            for _ in 1...2 {
+                try connection.upsert(into: "t", Self.columns, key: ["id"], others)
+                #expect(try stored(connection) == expected(others))
+                #expect(try connection.query("SELECT id FROM t WHERE number < 0 ORDER BY number DESC").map { try $0.int(0) }
+                    == (1...60).filter { $0 % 3 == 2 })
+            }
+            var taken = SQLRows(columns: 4)
+            taken.append(row: [2, 2, .text("other 1"), .null])
+            let error = databaseError {
+                try connection.upsert(into: "t", Self.columns, key: ["id"], taken)
+            }
+            guard case .constraintViolation(.unique, _) = error else { return #expect(Bool(false), "\(String(describing: error))") }
+            #expect(try stored(connection) == expected(others))
+        }
+    }
 }

@@ -1,6 +1,8 @@
+import Database
 import Foundation
 import Logging
 import Server
+import Store
 import Testing
 
 @Suite(.serialized) struct StartTests {
@@ -38,9 +40,9 @@ import Testing
     @Test func aServerWhoseDatabaseWasTakenOverSaysSo() async throws {
         let first = try await TestMarket(.postgres)
         try await first.start()
-        let second = try await TestMarket(.sqlite)
-        second.configuration.database = first.configuration.database
-        try await second.start()
+        let journal = try Database.openConnection(first.configuration.journalLocation)
+        _ = try JournalStore(journal).takeOver()
+        journal.close()
         let server = try #require(first.server)
         var reason = ""
         for await error in server.deposed {
@@ -49,6 +51,9 @@ import Testing
         }
         #expect(reason.contains("taken over"))
         #expect(try await first.api.call("GET", "/v1/health").status == 503)
+        let second = try await TestMarket(.sqlite)
+        second.configuration.database = first.configuration.database
+        try await second.start()
         #expect(try await second.api.call("GET", "/v1/health").status == 200)
         await second.end()
         await first.end()
