@@ -34,6 +34,9 @@ public struct CommitBenchmark: Sendable {
         case sustained
         /// As many as are answered.
         case burst
+        /// Starting again, with a million commands in the journal: from tables that have all of them, and on SQLite also from
+        /// tables that have none.
+        case restart
     }
 
     public init(
@@ -70,13 +73,60 @@ public struct CommitBenchmark: Sendable {
             reports += await measure(part, driver, progress)
             if part != .burst { await market.projected() }
         }
+        if parts.contains(.restart) {
+            let missing = CommitBenchmark.journalledAtRestart - Int(market.writer.position)
+            progress("\(max(0, missing)) more commands")
+            while market.writer.position < CommitBenchmark.journalledAtRestart {
+                let before = market.writer.position
+                await driver.burst(commands: CommitBenchmark.journalledAtRestart - Int(before) + 1000, seconds: 600)
+                guard market.writer.position > before else { break }
+            }
+        }
         progress("waiting for the projector")
         await market.projected()
         let isSame = try await isInTables(market, database)
         if !reports.isEmpty { reports[reports.count - 1].check = isSame ? "tables equal" : "tables differ" }
         await market.stop()
         await database.close()
+        if parts.contains(.restart) { reports += try await restarts(progress) }
         return reports
+    }
+
+    /// Commands in the journal when a start is measured.
+    private static let journalledAtRestart = 1_000_000
+
+    private func restarts(_ progress: (String) -> Void) async throws -> [BenchmarkReport] {
+        progress("starting from the tables")
+        var reports = [try await restart("restart", tables)]
+        if case .sqlite(let path) = tables {
+            progress("starting from the journal alone")
+            let empty = DatabaseLocation.sqlite(path: path + ".empty")
+            let connection = try Database.openConnection(empty)
+            defer { connection.close() }
+            _ = try Migrator(.sqlite).migrate(connection)
+            reports.append(try await restart("restart, tail", empty))
+        }
+        return reports
+    }
+
+    /// Until commands are accepted.
+    private func restart(_ name: String, _ tables: DatabaseLocation) async throws -> BenchmarkReport {
+        let processor = Stopwatch.processor(), start = Stopwatch.now()
+        let database = try await Database.open(tables)
+        let market = try await self.start(database)
+        let elapsed = Stopwatch.now() - start
+        var report = BenchmarkReport(
+            bench: "commit", variant: "\(tables.dialect.rawValue) \(name)", operations: Int(market.writer.position),
+            opsPerSecond: Double(market.writer.position) / Double(elapsed) * 1e9,
+            cpuUsPerOp: Double(Stopwatch.processor() - processor) / Double(max(1, market.writer.position)) / 1e3,
+            rssBytes: Stopwatch.residentBytes())
+        report.extras["seconds"] = Double(elapsed) / 1e9
+        report.extras["openOrders"] = Double(market.writer.read { $0.orders.values.count { $0.status == .active } })
+        let isSame = try await isInTables(market, database)
+        report.check = isSame ? "tables equal" : "tables differ"
+        await market.stop()
+        await database.close()
+        return report
     }
 
     private func measure(_ part: Part, _ driver: CommitDriver, _ progress: (String) -> Void) async -> [BenchmarkReport] {
@@ -96,6 +146,7 @@ public struct CommitBenchmark: Sendable {
         case .burst:
             progress("a burst")
             return [report("burst", await driver.burst(commands: .max, seconds: seconds))]
+        case .restart: return []
         }
     }
 

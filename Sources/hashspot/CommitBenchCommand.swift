@@ -10,7 +10,8 @@ struct CommitBenchCommand: AsyncParsableCommand {
         abstract: "Orders acknowledged after their commit, and the projector behind them.",
         discussion: """
             Runs the market's writer on a real database, without network: lone orders, a steady rate, as many as the tables \
-            keep up with, half of that, and a burst. Latencies are from the moment an order was due to its answer.
+            keep up with, half of that, a burst, and starting again with a million commands in the journal. Latencies are \
+            from the moment an order was due to its answer.
 
             Without --database it makes SQLite files in a temporary folder, with every commit synced as in production. A \
             Postgres database must be empty; synchronous_commit and fsync must be on for the figures to mean anything.
@@ -37,7 +38,7 @@ struct CommitBenchCommand: AsyncParsableCommand {
     var rate = 20_000
 
     @Option(
-        name: .customLong("part"), help: "What to measure: lone, rate, sustained, burst; all by default. Repeatable.",
+        name: .customLong("part"), help: "What to measure: lone, rate, sustained, burst, restart; all by default. Repeatable.",
         transform: CommitBenchCommand.part)
     var parts: [CommitBenchmark.Part] = []
 
