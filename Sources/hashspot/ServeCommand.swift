@@ -25,7 +25,9 @@ struct ServeCommand: AsyncParsableCommand {
         abstract: "Run the market: API, exchange, Stratum edge and settlement in one process.",
         discussion: """
             Without --database everything is kept in SQLite files in the --data folder, which is made when missing. With \
-            --database it is kept in Postgres (run `hashspot migrate` first); the folder then holds the edge's spool.
+            --database it is kept in Postgres (run `hashspot migrate` first); the folder then holds the edge's spool. A second \
+            server on a Postgres stands by until the first one has ended or gives no sign of life; a second one on a folder is \
+            refused.
 
             Ends on Ctrl-C or SIGTERM: orders and deliveries survive, and rigs that come back within 60 seconds go on \
             delivering.
