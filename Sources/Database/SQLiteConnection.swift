@@ -245,7 +245,7 @@ extension SQLiteConnection {
     /// reads from it: 16 MiB. It grows further only while a reader keeps its snapshot.
     private static let checkpointPages = 4000
     /// Pages of the file that a connection keeps in memory at most.
-    private static let cacheKibibytes = 65536
+    private static let cacheKibibytes = 32768
     /// What is left of a log that grew longer, in bytes.
     private static let logBytes = 64 << 20
 
