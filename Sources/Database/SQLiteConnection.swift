@@ -77,7 +77,19 @@ final class SQLiteConnection: SQLConnection {
         }
         let indexed = try rule == .replace ? indexedColumns(of: table) : []
         let frequent = indexed.isDisjoint(with: columns) ? nil : sql.update(key: key, rule, unchanged: indexed)
-        try updateOrInsert(frequent, update, sql.insertion, rows)
+        let counter = key.count == 1 ? columns.firstIndex(of: key[0]) : nil
+        let greatest = try counter == nil ? .min : greatestInteger(key[0], in: table)
+        try updateOrInsert(frequent, update, sql.insertion, rows, counter: counter, greatest: greatest)
+    }
+
+    /// The column's greatest value, which an index tells; the least integer if there are no rows. Texts and bytes are greater
+    /// than all integers.
+    private func greatestInteger(_ column: String, in table: String) throws(DatabaseError) -> Int64 {
+        switch try query("SELECT max(\(column)) FROM \(table)").first?[0] {
+        case .integer(let number): number
+        case .null, nil: .min
+        case .text, .blob: .max
+        }
     }
 
     /// Columns of the table's indexes that have all rows. SQLite writes an index anew when a statement sets one of its
@@ -98,19 +110,28 @@ final class SQLiteConnection: SQLConnection {
     /// Nobody else writes meanwhile, so two statements are as good as ON CONFLICT DO UPDATE, and dearer only for rows that
     /// are new: for that one SQLite makes a statement journal in 64 KiB of new memory for every row.
     ///
-    /// - Parameter frequent: changes only rows whose indexed columns stay as they are
+    /// - Parameters:
+    ///   - frequent: changes only rows whose indexed columns stay as they are
+    ///   - counter: the column that is the whole key
+    ///   - greatest: its greatest value in the table; rows beyond it are new
     private func updateOrInsert(
-        _ frequent: String?, _ update: String, _ insertion: String, _ rows: SQLRows
+        _ frequent: String?, _ update: String, _ insertion: String, _ rows: SQLRows, counter: Int?, greatest: Int64
     ) throws(DatabaseError) {
         try state.checkStatement()
         guard !rows.isEmpty else { return }
         let hasFrequent = frequent != nil
+        var greatest = greatest
         try atomically { () throws(DatabaseError) in
             try access { database throws(DatabaseError) in
                 try using(frequent ?? update, database) { frequent throws(DatabaseError) in
                     try using(update, database) { update throws(DatabaseError) in
                         try using(insertion, database) { insertion throws(DatabaseError) in
                             try rows.forEachRow { row throws(DatabaseError) in
+                                if let counter, case .integer(let number) = row[row.startIndex + counter], number > greatest {
+                                    greatest = number
+                                    _ = try insertion.run(row)
+                                    return
+                                }
                                 if try frequent.run(row) > 0 { return }
                                 if hasFrequent, try update.run(row) > 0 { return }
                                 _ = try insertion.run(row)

@@ -310,4 +310,26 @@ struct BulkTests {
             #expect(try stored(connection) == expected(others))
         }
     }
+
+    /// Keys that are texts, and keys in any order: greater ones than before are new, others may be.
+    @Test("find rows whatever their keys", arguments: Driver.allCases)
+    func keys(_ driver: Driver) throws {
+        try driver.withConnection { connection in
+            try connection.script("CREATE TABLE a (k TEXT PRIMARY KEY, v INTEGER); CREATE TABLE b (k BIGINT PRIMARY KEY, v INTEGER)")
+            for round in 1...3 {
+                var (texts, numbers) = (SQLRows(columns: 2), SQLRows(columns: 2))
+                for key in [5, 3, 9, 1, -4, 12, 7, Int.min, Int.max].prefix(3 * round) {
+                    texts.append(row: [.text("\(key)"), SQLValue(round)])
+                    numbers.append(row: [SQLValue(key), SQLValue(round)])
+                }
+                try connection.upsert(into: "a", ["k", "v"], key: ["k"], texts)
+                try connection.upsert(into: "b", ["k", "v"], key: ["k"], numbers)
+                for table in ["a", "b"] {
+                    #expect(try connection.query("SELECT count(*), min(v), max(v) FROM \(table)") == [
+                        SQLRow([SQLValue(3 * round), SQLValue(round), SQLValue(round)])
+                    ])
+                }
+            }
+        }
+    }
 }
