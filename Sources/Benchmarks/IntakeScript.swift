@@ -35,32 +35,11 @@ struct IntakeScript: Sendable {
     /// Of each edge, in order.
     private(set) var edges: [[DigestedBatch]] = []
     private(set) var sums = Sums()
-    private var random: GeneratorState
-
-    private struct GeneratorState {
-        var state: UInt64
-
-        /// splitmix64
-        mutating func next() -> UInt64 {
-            state &+= 0x9e37_79b9_7f4a_7c15
-            var z = state
-            z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-            z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-            return z ^ (z >> 31)
-        }
-
-        mutating func bytes(_ count: Int) -> [UInt8] {
-            var value: UInt64 = 0
-            return (0..<count).map { index in
-                if index % 8 == 0 { value = next() }
-                return UInt8(truncatingIfNeeded: value >> UInt64(index % 8 * 8))
-            }
-        }
-    }
+    private var random: SplitMix64
 
     /// - Parameter start: when the first share is received
     init(_ parameters: Parameters, start: Timestamp) {
-        random = GeneratorState(state: parameters.seed)
+        random = SplitMix64(state: parameters.seed)
         for edge in 1...Int64(parameters.edges) { edges.append(makeEdge(edge, parameters, start)) }
     }
 

@@ -132,6 +132,14 @@ struct SplitMix64 {
     }
 
     mutating func below(_ bound: UInt64) -> UInt64 { next().multipliedFullWidth(by: bound).high }
+
+    mutating func bytes(_ count: Int) -> [UInt8] {
+        var value: UInt64 = 0
+        return (0..<count).map { index in
+            if index % 8 == 0 { value = next() }
+            return UInt8(truncatingIfNeeded: value >> UInt64(index % 8 * 8))
+        }
+    }
 }
 
 extension Workload {
