@@ -19,12 +19,19 @@ struct BenchOptions: ParsableArguments {
     @Option(help: "Timed runs after a warm-up; the median is shown.")
     var runs = 5
 
-    @Flag(help: "One JSON object a line instead of a table.")
-    var json = false
+    @OptionGroup var output: BenchOutput
 
     func validate() throws {
         guard (1...1000).contains(runs) else { throw ValidationError("--runs is not from 1 to 1000") }
     }
+
+    func show(_ reports: [BenchmarkReport]) throws { try output.show(reports) }
+}
+
+/// How a benchmark's figures are shown.
+struct BenchOutput: ParsableArguments {
+    @Flag(help: "One JSON object a line instead of a table.")
+    var json = false
 
     func show(_ reports: [BenchmarkReport]) throws {
         if json {

@@ -45,8 +45,7 @@ struct CommitBenchCommand: AsyncParsableCommand {
     @Flag(help: "A tenth of the orders are bids that take rigs, with holds, deliveries and settlements.")
     var market = false
 
-    @Flag(help: "One JSON object a line instead of a table.")
-    var json = false
+    @OptionGroup var output: BenchOutput
 
     private static func part(_ text: String) throws -> CommitBenchmark.Part {
         guard let part = CommitBenchmark.Part(rawValue: text) else { throw ValidationError("there is no part '\(text)'") }
@@ -64,11 +63,7 @@ struct CommitBenchCommand: AsyncParsableCommand {
         do {
             let reports = try await measure(in: temporary)
             try? FileManager.default.removeItem(atPath: temporary)
-            if json {
-                for report in reports { print(try report.json()) }
-            } else {
-                print(BenchmarkReport.table(reports))
-            }
+            try output.show(reports)
             guard !reports.contains(where: { $0.check == "tables differ" }) else { throw ExitCode(1) }
         } catch {
             try? FileManager.default.removeItem(atPath: temporary)
