@@ -65,15 +65,8 @@ final class LoadedMarket {
             try await Task.sleep(for: .milliseconds(50))
         }
         onStandby()
-        while try !mayTakeOver(journal) { try await Task.sleep(for: .seconds(1)) }
-    }
-
-    /// Also while the database cannot be reached: it stands by, whatever happens.
-    private static func mayTakeOver(_ journal: any JournalPort) throws(JournalError) -> Bool {
-        do { return try journal.mayTakeOver(hasWaited: true) } catch {
-            guard case .failed = error else { throw error }
-            return false
-        }
+        // Also while the database cannot be reached.
+        while (try? journal.mayTakeOver(hasWaited: true)) != true { try await Task.sleep(for: .seconds(1)) }
     }
 
     private static func load(

@@ -41,14 +41,18 @@ public final class JournalStore: JournalPort {
             WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
                 AND pid <> pg_backend_pid() AND granted
                 AND (
-                    locktype = 'advisory' AND objsubid = 1
-                        AND classid::bigint = $1::bigint >> 32 AND objid::bigint = $1::bigint & 4294967295
+                    \(JournalStore.isWritersLock)
                     OR locktype = 'relation' AND relation IN ('projector'::regclass, 'writer'::regclass)
                         AND mode IN ('RowShareLock', 'RowExclusiveLock')
                 )
             """, [.integer(JournalStore.lockKey)])
     }
 
+    /// A row of `pg_locks` is the advisory lock with the key $1.
+    private static let isWritersLock = """
+        locktype = 'advisory' AND objsubid = 1
+            AND classid::bigint = $1::bigint >> 32 AND objid::bigint = $1::bigint & 4294967295
+        """
     /// "hashjour" in ASCII.
     private static let lockKey: Int64 = 0x6861_7368_6a6f_7572
     /// After so long without a sign a writer that still has its sessions is frozen. It gives one at least every 2 s.
@@ -78,8 +82,7 @@ public final class JournalStore: JournalPort {
             _ = try connection.query(
                 """
                 SELECT pg_try_advisory_lock($1) WHERE NOT EXISTS (
-                    SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND objsubid = 1
-                        AND classid::bigint = $1::bigint >> 32 AND objid::bigint = $1::bigint & 4294967295)
+                    SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND \(JournalStore.isWritersLock))
                 """, [.integer(JournalStore.lockKey)])
             return try readPosition()
         }
