@@ -14,11 +14,11 @@ enum SmallDisk {
     }()
 
     static func mount(_ folder: String, megabytes: Int) throws {
-        let result = try Program.run("/bin/mount", ["-t", "tmpfs", "-o", "size=\(megabytes)m,mode=700", "tmpfs", folder])
+        let result = try runToEnd("/bin/mount", ["-t", "tmpfs", "-o", "size=\(megabytes)m,mode=700", "tmpfs", folder])
         guard result.status == 0 else { throw Broken("mount: \(result.errors)") }
     }
 
-    static func unmount(_ folder: String) { _ = try? Program.run("/bin/umount", ["--lazy", folder]) }
+    static func unmount(_ folder: String) { _ = try? runToEnd("/bin/umount", ["--lazy", folder]) }
 
     /// Writes until nothing more fits; how many bytes did.
     static func fill(_ file: String) -> Int {

@@ -1,5 +1,6 @@
 import Database
 import Foundation
+import TestSupport
 import Synchronization
 
 /// A Postgres server of the scene's own, which it stops and starts as it likes.
@@ -33,7 +34,7 @@ final class PostgresServer: Sendable {
         port = try Loopback.freePorts(1)[0]
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
         // Postgres refuses to run as root.
-        if getuid() == 0 { _ = try Program.run("/bin/chown", ["postgres", folder]) }
+        if getuid() == 0 { _ = try runToEnd("/bin/chown", ["postgres", folder]) }
         let made = try run("initdb", [
             "--pgdata", folder + "/data", "--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--no-locale",
             "--no-sync",
@@ -69,7 +70,7 @@ final class PostgresServer: Sendable {
 
     private func run(_ name: String, _ arguments: [String]) throws -> (status: Int32, output: String, errors: String) {
         let (path, arguments) = asOwner(name, arguments)
-        return try Program.run(path, arguments)
+        return try runToEnd(path, arguments)
     }
 
     private func asOwner(_ name: String, _ arguments: [String]) -> (String, [String]) {
@@ -86,7 +87,7 @@ final class PostgresServer: Sendable {
             .map { "/usr/lib/postgresql/\($0)/bin" }
             .first { FileManager.default.isExecutableFile(atPath: $0 + "/initdb") }
         if let found { return found }
-        let asked = (try? Program.run("/usr/bin/env", ["pg_config", "--bindir"]))?.output ?? ""
+        let asked = (try? runToEnd("/usr/bin/env", ["pg_config", "--bindir"]))?.output ?? ""
         let folder = asked.trimmingCharacters(in: .whitespacesAndNewlines)
         guard FileManager.default.isExecutableFile(atPath: folder + "/initdb") else {
             throw Broken("no Postgres server found: apt-get install postgresql")

@@ -66,22 +66,6 @@ final class Program: Sendable {
 
     /// The last lines of its output.
     func tail(_ lines: Int = 12) -> String { log().split(separator: "\n").suffix(lines).joined(separator: "\n") }
-
-    /// Runs a program to its end.
-    static func run(_ path: String, _ arguments: [String]) throws -> (status: Int32, output: String, errors: String) {
-        let process = Process()
-        let (output, errors) = (Pipe(), Pipe())
-        process.executableURL = URL(filePath: path)
-        process.arguments = arguments
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output
-        process.standardError = errors
-        try process.run()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        let complaint = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        return (process.terminationStatus, text, complaint)
-    }
 }
 
 /// A shell that ends what this process leaves behind should it die: it reads their ids until this process is gone.

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Synchronization
 
 /// A test's folder and processes. Everything ends with it; the folder stays when the test has failed.
@@ -56,7 +57,7 @@ final class Scene: Sendable {
 
     /// Runs a `hashspot` command to its end.
     func run(_ arguments: [String]) throws -> (status: Int32, output: String, errors: String) {
-        try Program.run(hashspot, arguments)
+        try runToEnd(hashspot, arguments)
     }
 
     /// To be done at the scene's end, the last first.

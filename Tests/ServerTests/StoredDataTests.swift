@@ -10,18 +10,8 @@ import Testing
 
 /// Runs the built command to its end.
 private func hashspot(_ arguments: String...) throws -> (status: Int32, output: String, errors: String) {
-    let process = Process()
-    let (output, errors) = (Pipe(), Pipe())
-    process.executableURL = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "hashspot")
-    process.arguments = arguments
-    process.standardInput = FileHandle.nullDevice
-    process.standardOutput = output
-    process.standardError = errors
-    try process.run()
-    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    let said = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    process.waitUntilExit()
-    return (process.terminationStatus, text, said)
+    let program = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "hashspot")
+    return try runToEnd(program.path(), arguments)
 }
 
 /// Without the triggers that guard the books.
