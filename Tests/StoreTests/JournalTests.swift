@@ -131,7 +131,9 @@ struct JournalTests {
             let first = try storage.openJournal(), second = try storage.openJournal()
             defer { second.close() }
             #expect(try first.mayTakeOver(hasWaited: false))
-            first.resign(try first.takeOver().epoch)
+            let epoch = try first.takeOver().epoch
+            try silence(-600, storage)
+            first.resign(epoch)
             first.close()
             try await eventually("its session is gone") { try second.mayTakeOver(hasWaited: true) }
         }
