@@ -14,6 +14,8 @@ let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummi
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
 
 let package = Package(
     name: "hashspot",
@@ -26,6 +28,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -39,7 +42,7 @@ let package = Package(
         // L1: pure parts.
         // Hashing is optimised in debug builds too: tests and demos do real proof of work.
         .target(name: "CHashing", cSettings: [.unsafeFlags(["-O3"])]),
-        .target(name: "ProofOfWork", dependencies: ["Units", "CHashing"], swiftSettings: settings),
+        .target(name: "ProofOfWork", dependencies: ["Units", "CHashing", cryptoExtras], swiftSettings: settings),
         .target(name: "Stratum", dependencies: ["Units"], swiftSettings: settings),
         .target(name: "OrderBook", dependencies: ["Units"], swiftSettings: settings),
         .target(name: "Ledger", dependencies: ["Units"], swiftSettings: settings),
@@ -92,12 +95,12 @@ let package = Package(
         .target(name: "StratumLines", dependencies: [nioCore], swiftSettings: settings),
         .target(
             name: "Miner",
-            dependencies: ["Stratum", "StratumLines", "ProofOfWork", "Units", logging, nioCore, nioPosix],
+            dependencies: ["Stratum", "StratumLines", "ProofOfWork", "Units", logging, nioCore, nioPosix, nioSSL],
             swiftSettings: settings),
         .target(
             name: "MiningPool",
             dependencies: [
-                "Stratum", "StratumLines", "ProofOfWork", "Units", logging, nioCore, nioPosix,
+                "Stratum", "StratumLines", "ProofOfWork", "Units", logging, nioCore, nioPosix, nioSSL,
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
             swiftSettings: settings),
@@ -105,7 +108,7 @@ let package = Package(
             name: "StratumProxy",
             dependencies: [
                 "Units", "BinaryCoding", "ProofOfWork", "Stratum", "Metering", "Routing", "Database", "MigrationFiles",
-                crypto, logging, nioCore, nioPosix, nioConcurrency,
+                crypto, logging, nioCore, nioPosix, nioSSL, nioConcurrency,
             ],
             swiftSettings: settings),
         .target(
