@@ -109,8 +109,14 @@ final class LineOutput {
     func flush() {
         isQueued = false
         guard !isClosing, pending.readableBytes > 0, channel.isWritable else { return }
-        channel.writeAndFlush(pending, promise: nil)
+        channel.writeAndFlush(takePending(), promise: nil)
+    }
+
+    /// What is pending, which is then no longer: a large write makes the channel call back while it is under way.
+    private func takePending() -> ByteBuffer {
+        let taken = pending
         pending = channel.allocator.buffer(capacity: 0)
+        return taken
     }
 
     /// Writes what is pending and closes.
@@ -119,8 +125,7 @@ final class LineOutput {
         isClosing = true
         guard pending.readableBytes > 0, channel.isWritable else { return channel.close(promise: nil) }
         let channel = channel
-        channel.writeAndFlush(pending).whenComplete { _ in channel.close(promise: nil) }
-        pending = channel.allocator.buffer(capacity: 0)
+        channel.writeAndFlush(takePending()).whenComplete { _ in channel.close(promise: nil) }
     }
 }
 
