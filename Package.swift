@@ -89,7 +89,8 @@ let package = Package(
         .target(
             name: "Benchmarks",
             dependencies: [
-                "Units", "OrderBook", "Exchange", "Metering", "Market", "Store", "Database", "MigrationFiles", logging,
+                "Units", "OrderBook", "Exchange", "Metering", "Market", "Store", "Database", "MigrationFiles", "ProofOfWork",
+                "Routing", "Stratum", "StratumProxy", crypto, logging, nioCore, nioPosix,
             ],
             swiftSettings: settings),
         .target(name: "StratumLines", dependencies: [nioCore], swiftSettings: settings),

@@ -18,6 +18,8 @@ public struct EdgeConfiguration: Sendable {
     public var shareInterval = Interval.seconds(5)
     /// Shares of a job are valid this long after the edge read the pool's next clean job.
     public var staleWindow = Interval.seconds(2)
+    /// Any hash is a share of any difficulty: for benchmarks, which then need not search. Never in a market.
+    public var takesAnyHash = false
     /// Lets pools have private, loopback and link-local addresses.
     public var allowPrivatePools = false
 

@@ -239,7 +239,8 @@ final class MinerConnection: LineReceiver {
         }
         jobs.add(
             RigJob(
-                work: work, issue: issue, ntime: folded.ntime, difficulty: difficulty, target: difficulty.target,
+                work: work, issue: issue, ntime: folded.ntime, difficulty: difficulty,
+                target: core.configuration.takesAnyHash ? .max : difficulty.target,
                 assignment: assignment), id: folded.id)
         send(folded.line(clean: clean))
     }

@@ -30,7 +30,7 @@ final class PoolWork {
         self.fold = fold
         job = poolJob.job
         versionMask = poolJob.versionMask
-        poolTarget = poolJob.difficulty.target
+        poolTarget = connection.core.configuration.takesAnyHash ? .max : poolJob.difficulty.target
         poolUnits = poolJob.difficulty.wholeUnits
         self.space = space
         self.connection = connection
