@@ -110,6 +110,7 @@ let package = Package(
             dependencies: [
                 "Units", "BinaryCoding", "ProofOfWork", "Stratum", "Metering", "Routing", "Database", "MigrationFiles",
                 crypto, logging, nioCore, nioPosix, nioSSL, nioConcurrency,
+                .product(name: "HeapModule", package: "swift-collections"),
             ],
             swiftSettings: settings),
         .target(

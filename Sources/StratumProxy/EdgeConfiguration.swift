@@ -96,8 +96,9 @@ public struct EdgeConfiguration: Sendable {
 
     /// The rhythm of commits and batches.
     public struct SpoolTimes: Sendable {
-        /// How long shares are collected for one commit when none is running.
-        public var commitDelay = Interval.milliseconds(2)
+        /// How long shares are collected for one commit when none is running. Miners do not mind when they are answered: the
+        /// work of a commit is shared by more of them.
+        public var commitDelay = Interval.milliseconds(8)
         public var sealing = Interval.milliseconds(250)
         public var heartbeat = Interval.seconds(1)
         /// Heartbeats go on for this long after the last delivery.

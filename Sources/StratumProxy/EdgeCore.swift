@@ -1,4 +1,5 @@
 import Crypto
+import HeapModule
 import Logging
 import NIOCore
 import NIOPosix
@@ -42,6 +43,16 @@ final class EdgeCore {
     private(set) var rigs: [RigID: Rig] = [:]
     private(set) var miners: [ObjectIdentifier: MinerConnection] = [:]
     private(set) var upstreams: [UpstreamKey: Upstream] = [:]
+    /// Miners by the tick of a second that is their own.
+    private var turns: [[ObjectIdentifier: MinerConnection]] = Array(repeating: [:], count: 10)
+    /// Miners that should work elsewhere, or at all, and cannot yet.
+    private var waiting: [ObjectIdentifier: MinerConnection] = [:]
+    private var wakes = Heap<Wake>()
+    /// Pools by target, as the directory had them during this second.
+    private var places: [PoolTargetID: Upstream] = [:]
+    private var difficulties: [ShareDifficulty: AssignedDifficulty] = [:]
+    /// Pool connections whose unsold rigs have yet to get the present job.
+    private var owing: [PoolConnection] = []
     private var credits: [DeliveryID: Work] = [:]
     private var retiring: [(work: PoolWork, at: Timestamp)] = []
     private var ended: [PoolConnectionSnapshot] = []
@@ -55,7 +66,15 @@ final class EdgeCore {
     private(set) var lastDelivery: Timestamp?
 
     /// Dead jobs' search spaces are remembered for this long: pools repeat themselves after a reconnection.
-    private static let retirement = Interval.seconds(120)
+    static let retirement = Interval.seconds(120)
+
+    /// When a miner wants to be looked at. The miner may be gone by then.
+    private struct Wake: Comparable {
+        var at: Timestamp
+        var miner: ObjectIdentifier
+
+        static func < (a: Wake, b: Wake) -> Bool { a.at < b.at }
+    }
 
     init(
         configuration: EdgeConfiguration, directory: any EdgeDirectory, reports: any EdgeReports,
@@ -141,10 +160,13 @@ final class EdgeCore {
         let miner = MinerConnection(core: self, channel: channel, turn: accepted % 10, now: now())
         try miner.start(on: channel)
         miners[ObjectIdentifier(miner)] = miner
+        turns[miner.turn][ObjectIdentifier(miner)] = miner
     }
 
     func closed(_ miner: MinerConnection) {
         miners[ObjectIdentifier(miner)] = nil
+        turns[miner.turn][ObjectIdentifier(miner)] = nil
+        waiting[ObjectIdentifier(miner)] = nil
         guard let rig = miner.rig else { return }
         let now = now()
         if rig.connection === miner {
@@ -195,6 +217,8 @@ final class EdgeCore {
 
     func apply(_ updates: [RouteUpdate]) {
         let now = now()
+        // A changed pool target comes with the routes that it changes.
+        places = [:]
         for update in updates {
             let rig = rig(update.rig)
             guard rig.route.apply(update, now: now) else { continue }
@@ -268,17 +292,43 @@ final class EdgeCore {
     }
 
     private func standing(of target: PoolTargetID, for miner: MinerConnection, now: Timestamp) -> PoolStanding {
+        if let known = places[target] { return known.standing(for: miner, now: now) }
         guard let entry = directory.poolTarget(target) else { return .unusable("unknown pool target") }
         let key = UpstreamKey(url: entry.url, user: entry.user, password: entry.password)
         let upstream = upstreams[key] ?? Upstream(core: self, key: key, now: now)
         upstreams[key] = upstream
+        places[target] = upstream
         return upstream.standing(for: miner, now: now)
+    }
+
+    /// A difficulty and its target; each is computed once.
+    func assigned(_ difficulty: ShareDifficulty) -> AssignedDifficulty {
+        if let known = difficulties[difficulty] { return known }
+        if difficulties.count >= 4096 { difficulties = [:] }
+        let made = AssignedDifficulty(difficulty, target: configuration.takesAnyHash ? .max : difficulty.target)
+        difficulties[difficulty] = made
+        return made
     }
 
     // MARK: jobs
 
     /// A pool job is stale, pushed out or lost: its space is forgotten after a while.
     func retire(_ work: PoolWork, now: Timestamp) { retiring.append((work, now + EdgeCore.retirement)) }
+
+    /// Unsold rigs of a pool connection get their job after the sold ones of all: one connection at each turn of the loop.
+    func owes(_ connection: PoolConnection) {
+        owing.append(connection)
+        if owing.count == 1 { scheduleOwed() }
+    }
+
+    private func scheduleOwed() {
+        loop.assumeIsolated().execute {
+            guard let first = self.owing.first else { return }
+            self.owing.removeFirst()
+            first.payOwed()
+            if !self.owing.isEmpty { self.scheduleOwed() }
+        }
+    }
 
     func remember(_ snapshot: PoolConnectionSnapshot) {
         ended.append(snapshot)
@@ -287,16 +337,29 @@ final class EdgeCore {
 
     // MARK: time
 
+    /// The miner wants to be looked at again and again, or no longer.
+    func waits(_ miner: MinerConnection, _ isWaiting: Bool) {
+        waiting[ObjectIdentifier(miner)] = isWaiting && !miner.isClosed ? miner : nil
+    }
+
+    /// The miner wants to be looked at at that time.
+    func wakes(_ miner: MinerConnection, at time: Timestamp) {
+        wakes.insert(Wake(at: time, miner: ObjectIdentifier(miner)))
+    }
+
     private func tick() {
         let now = now()
         ticks += 1
         for (key, upstream) in upstreams where !upstream.tick(now: now) { upstreams[key] = nil }
-        for miner in Array(miners.values) {
-            if miner.isWaiting && ticks % 3 == 0 || miner.routeEnds.map({ !(now < $0) }) ?? false { miner.evaluate() }
+        if ticks % 3 == 0 { for miner in Array(waiting.values) { miner.evaluate() } }
+        while let first = wakes.min, !(now < first.at) {
+            wakes.removeMin()
+            miners[first.miner]?.evaluate()
         }
         // A tenth of the miners at each tick: each gets its turn once a second.
-        for miner in Array(miners.values) where miner.turn == ticks % 10 { everySecond(miner, now) }
+        for miner in Array(turns[ticks % 10].values) { everySecond(miner, now) }
         if ticks % 10 == 0 {
+            places = [:]
             forgetDeadJobs(now)
             // Also of rigs that are away: settlement waits for word beyond each delivery's end.
             if rigs.values.contains(where: { $0.route.route != nil }) { lastDelivery = now }
@@ -313,12 +376,16 @@ final class EdgeCore {
     private func everySecond(_ miner: MinerConnection, _ now: Timestamp) {
         miner.timeouts(now: now)
         guard let rig = miner.rig, !miner.isClosed else { return }
-        guard let known = rig.entry.flatMap({ directory.rig(user: $0.user) }), known.id == rig.id,
-            known.passwordHash == rig.entry?.passwordHash
-        else { return miner.close("the rig is no longer known by this name and password") }
-        rig.entry = known
-        miner.everySecond(now: now)
-        report(rig, miner, now: now)
+        // What costs more is done for a quarter of the rigs each second.
+        let isThorough = ticks / 10 % 4 == Int(truncatingIfNeeded: rig.id.rawValue & 3)
+        if isThorough {
+            guard let known = rig.entry.flatMap({ directory.rig(user: $0.user) }), known.id == rig.id,
+                known.passwordHash == rig.entry?.passwordHash
+            else { return miner.close("the rig is no longer known by this name and password") }
+            rig.entry = known
+        }
+        miner.everySecond(isThorough: isThorough, now: now)
+        if isThorough { report(rig, miner, now: now) }
     }
 
     private func report(_ rig: Rig, _ miner: MinerConnection, now: Timestamp) {

@@ -15,7 +15,8 @@ final class LineHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
     private let limit: Int
-    private weak var receiver: (any LineReceiver)?
+    /// Until the channel is gone. Not weak: that would slow down every other reference to it.
+    private var receiver: (any LineReceiver)?
     private let output: LineOutput
     /// The start of a line whose end has not come.
     private var rest: ByteBuffer?
@@ -79,6 +80,9 @@ final class LineHandler: ChannelInboundHandler {
         receiver?.disconnected()
     }
 
+    /// Also of channels that never became active.
+    func handlerRemoved(context: ChannelHandlerContext) { channelInactive(context: context) }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }
 
@@ -102,6 +106,19 @@ final class LineOutput {
     func send(_ bytes: [UInt8]) {
         guard !isClosing, !bytes.isEmpty else { return }
         pending.writeBytes(bytes)
+        queue.add(self)
+        if pending.readableBytes > limit, !channel.isWritable { close() }
+    }
+
+    /// Sends a line that others get too; without anything pending it is not copied.
+    func send(_ shared: ByteBuffer) {
+        guard !isClosing else { return }
+        if pending.readableBytes == 0 {
+            pending = shared
+        } else {
+            var shared = shared
+            pending.writeBuffer(&shared)
+        }
         queue.add(self)
         if pending.readableBytes > limit, !channel.isWritable { close() }
     }

@@ -25,10 +25,14 @@ final class MinerConnection: LineReceiver {
     private var assignment: Assignment?
     private var watched: [ObjectIdentifier: Upstream] = [:]
     /// It should work elsewhere, or at all, and cannot yet.
-    private(set) var isWaiting = false
+    private(set) var isWaiting = false {
+        didSet { if isWaiting != oldValue { core.waits(self, isWaiting) } }
+    }
     private(set) var skipped: [SkippedTarget] = []
     /// When the present route ends by itself.
-    private(set) var routeEnds: Timestamp?
+    private(set) var routeEnds: Timestamp? {
+        didSet { if let routeEnds, routeEnds != oldValue { core.wakes(self, at: routeEnds) } }
+    }
 
     /// Which tick of a second is its own.
     let turn: Int
@@ -59,6 +63,9 @@ final class MinerConnection: LineReceiver {
     var isWorking: Bool { attached?.isReady ?? false }
 
     func send(_ bytes: [UInt8]) { output.send(bytes) }
+
+    /// Writes what was sent now, not at the end of the loop's turn.
+    func flush() { output.flush() }
 
     /// Writes what is pending and closes; the rest follows when the channel is gone.
     func close(_ reason: String) {
@@ -170,12 +177,14 @@ final class MinerConnection: LineReceiver {
     /// Hashes per second over the last minute, as last looked at.
     private(set) var hashrate: Double = 0
 
-    /// To be called about once a second.
-    func everySecond(now: Timestamp) {
+    /// To be called about once a second; `isThorough` every few seconds.
+    func everySecond(isThorough: Bool, now: Timestamp) {
         guard let rig, !isClosed else { return }
-        hashrate = Double(rig.hashrate(seconds: 60, now: now).hashesPerSecond)
-        // Also keeps the pools that it could use warm.
-        evaluate()
+        if isThorough {
+            hashrate = Double(rig.hashrate(seconds: 60, now: now).hashesPerSecond)
+            // Also keeps the pools that it could use warm.
+            evaluate()
+        }
         if wish.adjust(now: now) { reissueIfFarOff() }
         rig.mark(isWorking: isWorking, now: now)
     }
@@ -237,12 +246,11 @@ final class MinerConnection: LineReceiver {
             send(Line.setDifficulty(DecimalDifficulty(difficulty)))
             sentDifficulty = difficulty
         }
+        let now = core.now()
         jobs.add(
-            RigJob(
-                work: work, issue: issue, ntime: folded.ntime, difficulty: difficulty,
-                target: core.configuration.takesAnyHash ? .max : difficulty.target,
-                assignment: assignment), id: folded.id)
-        send(folded.line(clean: clean))
+            RigJob(work: work, folded: folded, assigned: core.assigned(difficulty), assignment: assignment),
+            isForgotten: { $0.isForgotten(now: now) })
+        output.send(folded.line(clean: clean))
     }
 
     /// The smallest of what the rig should have, the pool's, and the route's bound; never below the market's minimum.

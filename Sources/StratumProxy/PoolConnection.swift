@@ -44,8 +44,10 @@ final class PoolConnection: PoolLinkOwner {
     private(set) var rejected: Int64 = 0
     private(set) var unanswered: Int64 = 0
     private var jobTimes: [Timestamp] = []
+    /// Rigs that nobody pays for and that have yet to get the present job, and whether it makes their earlier ones stale.
+    private var owed: (miners: [MinerConnection], isClean: Bool) = ([], false)
     var lastWanted: Timestamp
-    private var lastSuggestion = Timestamp(microseconds: 0)
+    private var nextSuggestion = Timestamp(microseconds: 0)
 
     init(core: EdgeCore, upstream: Upstream, now: Timestamp) {
         self.core = core
@@ -84,10 +86,10 @@ final class PoolConnection: PoolLinkOwner {
 
     /// Asks the pool for the rigs' wishes where its difficulty is too low for one; at most once a minute.
     func suggestDifficulty(now: Timestamp) {
-        guard let current, now - lastSuggestion > .seconds(60),
-            let flooding = rigs.values.first(where: { floods($0, current) })
-        else { return }
-        lastSuggestion = now
+        guard let current, !(now < nextSuggestion) else { return }
+        nextSuggestion = now + .seconds(5)
+        guard let flooding = rigs.values.first(where: { floods($0, current) }) else { return }
+        nextSuggestion = now + .seconds(60)
         link?.suggest(DecimalDifficulty(flooding.wish.difficulty))
     }
 
@@ -159,9 +161,35 @@ final class PoolConnection: PoolLinkOwner {
         let wasReady = isReady
         let narrowed = current.map { $0.versionMask != work.versionMask } ?? false
         current = work
-        for miner in Array(rigs.values) { miner.issue(work, clean: job.job.cleanJobs) }
+        issue(work, clean: job.job.cleanJobs)
         if !wasReady, isReady { upstream.becameReady(self) }
         if narrowed { upstream.changed() }
+    }
+
+    /// Sold rigs get it at once; the others when those of all pools whose jobs came at the same time have theirs.
+    private func issue(_ work: PoolWork, clean: Bool) {
+        owed.isClean = clean || owed.isClean && !owed.miners.isEmpty
+        owed.miners.removeAll(keepingCapacity: true)
+        for miner in Array(rigs.values) {
+            guard miner.delivery != nil else {
+                owed.miners.append(miner)
+                continue
+            }
+            miner.issue(work, clean: clean)
+            miner.flush()
+        }
+        if !owed.miners.isEmpty { core.owes(self) }
+    }
+
+    /// Gives unsold rigs the present job.
+    func payOwed() {
+        let owing = owed
+        owed = ([], false)
+        guard let current, !isClosed else { return }
+        for miner in owing.miners where miner.attached === self && miner.jobs.last?.work !== current {
+            miner.issue(current, clean: owing.isClean)
+            miner.flush()
+        }
     }
 
     private func keepsPace(_ now: Timestamp) -> Bool {

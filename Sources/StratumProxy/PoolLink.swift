@@ -58,7 +58,8 @@ final class PoolLink: LineReceiver {
     private var session: PoolSession
     private var output: LineOutput?
     private var channel: (any Channel)?
-    private weak var owner: (any PoolLinkOwner)?
+    /// Until it has been told of the end.
+    private var owner: (any PoolLinkOwner)?
     private var hasEnded = false
     private var endReason: LinkEnd?
 

@@ -1,4 +1,5 @@
 import Metering
+import NIOCore
 import ProofOfWork
 import Stratum
 import Units
@@ -56,7 +57,7 @@ final class PoolWork {
         if let known = folded[issue] { return known }
         guard var job = fold.fold(job, id: name(), epoch: issue.epoch) else { return nil }
         job.ntime &+= issue.seconds
-        let made = FoldedJob(job)
+        let made = FoldedJob(job, issue: issue)
         if folded.count < PoolWork.maximalFolded { folded[issue] = made }
         return made
     }
@@ -84,6 +85,12 @@ final class PoolWork {
             nbits: job.nbits, ntime: job.ntime)
     }
 
+    /// Whether it is dead for so long that shares for it are no longer known to be for anything.
+    func isForgotten(now: Timestamp) -> Bool {
+        guard let deadSince = [staleSince, lostSince].compactMap(\.self).min() else { return false }
+        return now - deadSince > EdgeCore.retirement
+    }
+
     /// Whether a share for it, received now, is too late.
     func isStale(now: Timestamp, window: Interval, lostJobs: Interval) -> Bool {
         if let staleSince, !(now < staleSince + window) { return true }
@@ -95,19 +102,21 @@ final class PoolWork {
 /// A job in the form that rigs get, with its lines ready.
 final class FoldedJob {
     let id: String
+    let issue: WorkIssue
     let ntime: UInt32
-    private let cleanLine: [UInt8]
-    private let plainLine: [UInt8]
+    private let cleanLine: ByteBuffer
+    private let plainLine: ByteBuffer
 
-    init(_ job: Job) {
+    init(_ job: Job, issue: WorkIssue) {
         var job = job
         id = job.id
+        self.issue = issue
         ntime = job.ntime
         job.cleanJobs = true
-        cleanLine = Line.notify(job)
+        cleanLine = ByteBuffer(bytes: Line.notify(job))
         job.cleanJobs = false
-        plainLine = Line.notify(job)
+        plainLine = ByteBuffer(bytes: Line.notify(job))
     }
 
-    func line(clean: Bool) -> [UInt8] { clean ? cleanLine : plainLine }
+    func line(clean: Bool) -> ByteBuffer { clean ? cleanLine : plainLine }
 }

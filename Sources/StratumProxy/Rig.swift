@@ -7,7 +7,8 @@ final class Rig {
     let id: RigID
     var entry: RigEntry?
     var route = RigRoute()
-    weak var connection: MinerConnection?
+    /// Until that is closed.
+    var connection: MinerConnection?
     var lastSession: Int64 = 0
     var counts = ShareCounts()
     var switches: Int64 = 0

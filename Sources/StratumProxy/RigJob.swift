@@ -12,21 +12,42 @@ final class Assignment {
     }
 }
 
-/// A job as one rig has it.
-struct RigJob {
-    let work: PoolWork
-    let issue: WorkIssue
-    let ntime: UInt32
+/// A difficulty with its target, shared by all jobs that have it.
+final class AssignedDifficulty {
     let difficulty: ShareDifficulty
     let target: Target
+
+    init(_ difficulty: ShareDifficulty, target: Target) {
+        self.difficulty = difficulty
+        self.target = target
+    }
+}
+
+/// A job as one rig has it: 32 bytes, since an edge holds many for each of its rigs.
+struct RigJob {
+    let work: PoolWork
+    private let folded: FoldedJob
+    private let assigned: AssignedDifficulty
     let assignment: Assignment
+
+    init(work: PoolWork, folded: FoldedJob, assigned: AssignedDifficulty, assignment: Assignment) {
+        self.work = work
+        self.folded = folded
+        self.assigned = assigned
+        self.assignment = assignment
+    }
+
+    var id: String { folded.id }
+    var issue: WorkIssue { folded.issue }
+    var ntime: UInt32 { folded.ntime }
+    var difficulty: ShareDifficulty { assigned.difficulty }
+    var target: Target { assigned.target }
 }
 
 /// The jobs of one miner connection, the latest of them; shares for others are for unknown jobs.
 struct RigJobTable {
-    private var jobs: [String: RigJob] = [:]
-    private var order: [String] = []
-    private var oldest = 0
+    /// Oldest first; few, as those whose work is forgotten go.
+    private var jobs: [RigJob] = []
     private let limit: Int
 
     init(limit: Int) {
@@ -34,19 +55,15 @@ struct RigJobTable {
         self.limit = limit
     }
 
-    private(set) var last: RigJob?
+    var last: RigJob? { jobs.last }
 
-    subscript(_ id: String) -> RigJob? { jobs[id] }
+    /// O(jobs), newest first: nearly all shares are for the last job or the one before.
+    subscript(_ id: String) -> RigJob? { jobs.last { $0.id == id } }
 
-    mutating func add(_ job: RigJob, id: String) {
-        last = job
-        guard jobs.updateValue(job, forKey: id) == nil else { return }
-        if order.count < limit {
-            order.append(id)
-        } else {
-            jobs[order[oldest]] = nil
-            order[oldest] = id
-            oldest = (oldest + 1) % limit
-        }
+    /// - Parameter isForgotten: whether a job's work has been dead for so long that nobody sends shares for it
+    mutating func add(_ job: RigJob, isForgotten: (PoolWork) -> Bool) {
+        let forgotten = jobs.prefix { isForgotten($0.work) }.count
+        jobs.removeFirst(max(forgotten, jobs.count + 1 - limit))
+        jobs.append(job)
     }
 }

@@ -19,7 +19,7 @@ final class SpoolFeed {
     private let loop: any EventLoop
     private let times: EdgeConfiguration.SpoolTimes
     private let limits: EdgeConfiguration.Limits
-    private weak var core: EdgeCore?
+    private unowned var core: EdgeCore?
 
     private var records: [MeterRecord] = []
     private var answers: [PendingAnswer] = []

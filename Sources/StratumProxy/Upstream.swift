@@ -219,7 +219,7 @@ final class Upstream {
             }
             if now - connection.lastWanted > idle { connection.close() }
         }
-        if connections.isEmpty, !(now < nextAttempt), now - lastWanted < .seconds(5) { changed() }
+        if connections.isEmpty, !(now < nextAttempt), now - lastWanted < .seconds(15) { changed() }
         return !connections.isEmpty || now - lastWanted < .seconds(600)
     }
 

@@ -2,12 +2,13 @@ import Units
 
 /// Work and shares over the last so many buckets of time; for display and for measuring rigs, never for billing.
 struct WorkWindow {
+    /// 16 bytes: an edge has tens of thousands of rigs with a hundred buckets each.
     private struct Bucket {
-        var units: Double = 0
-        var squares: Double = 0
-        var shares = 0
-        /// Microseconds in which the rig could work.
-        var active: Int64 = 0
+        var units: Float = 0
+        var squares: Float = 0
+        var shares: UInt32 = 0
+        /// Tenths of milliseconds in which the rig could work.
+        var active: UInt32 = 0
     }
 
     struct Sum {
@@ -27,7 +28,9 @@ struct WorkWindow {
         var relativeSigma: Double { units > 0 ? squares.squareRoot() / units : .infinity }
     }
 
-    private var buckets: [Bucket]
+    /// Empty until there is something to remember.
+    private var buckets: [Bucket] = []
+    private let count: Int
     private let width: Interval
     /// The number of the newest bucket, counted in widths since 1970.
     private var newest: Int64
@@ -37,17 +40,19 @@ struct WorkWindow {
         precondition(width > .zero, "a bucket has a width")
         precondition(count > 0, "there is at least one bucket")
         self.width = width
-        buckets = Array(repeating: Bucket(), count: count)
+        self.count = count
         newest = now.microseconds / width.microseconds
         markedAt = now
     }
 
     mutating func add(_ work: Work, at now: Timestamp) {
         advance(to: now)
-        let units = Double(work.units)
-        buckets[slot(newest)].units += units
-        buckets[slot(newest)].squares += units * units
-        buckets[slot(newest)].shares += 1
+        makeBuckets()
+        let units = Float(work.units)
+        let slot = slot(newest)
+        buckets[slot].units += units
+        buckets[slot].squares += units * units
+        buckets[slot].shares &+= 1
     }
 
     /// Time passed up to now, in which the rig could work or could not. To be called at least once per bucket.
@@ -55,32 +60,40 @@ struct WorkWindow {
         let elapsed = now - markedAt
         advance(to: now)
         markedAt = max(markedAt, now)
-        if active, elapsed > .zero { buckets[slot(newest)].active += elapsed.microseconds }
+        guard active, elapsed > .zero else { return }
+        makeBuckets()
+        buckets[slot(newest)].active &+= UInt32(clamping: elapsed.microseconds / 100)
     }
 
     /// The sum of the newest `count` buckets, the unfinished one included.
     func sum(last count: Int, at now: Timestamp) -> Sum {
         var sum = Sum()
+        guard !buckets.isEmpty else { return sum }
         let present = now.microseconds / width.microseconds
-        let oldest = max(present - Int64(min(count, buckets.count)) + 1, newest - Int64(buckets.count) + 1)
+        let oldest = max(present - Int64(min(count, self.count)) + 1, newest - Int64(self.count) + 1)
         guard oldest <= newest else { return sum }
         for number in oldest...newest {
             let bucket = buckets[slot(number)]
-            sum.units += bucket.units
-            sum.squares += bucket.squares
-            sum.shares += bucket.shares
-            sum.active = Interval(microseconds: sum.active.microseconds + bucket.active)
+            sum.units += Double(bucket.units)
+            sum.squares += Double(bucket.squares)
+            sum.shares += Int(bucket.shares)
+            sum.active = Interval(microseconds: sum.active.microseconds + Int64(bucket.active) * 100)
         }
         return sum
     }
 
-    private func slot(_ number: Int64) -> Int { Int(number % Int64(buckets.count)) }
+    private func slot(_ number: Int64) -> Int { Int(number % Int64(count)) }
+
+    private mutating func makeBuckets() {
+        if buckets.isEmpty { buckets = Array(repeating: Bucket(), count: count) }
+    }
 
     private mutating func advance(to now: Timestamp) {
         let present = now.microseconds / width.microseconds
         guard present > newest else { return }
-        for number in max(newest + 1, present - Int64(buckets.count) + 1)...present { buckets[slot(number)] = Bucket() }
-        newest = present
+        defer { newest = present }
+        guard !buckets.isEmpty else { return }
+        for number in max(newest + 1, present - Int64(count) + 1)...present { buckets[slot(number)] = Bucket() }
     }
 }
 
