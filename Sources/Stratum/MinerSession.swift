@@ -112,7 +112,12 @@ public struct MinerSession: Sendable {
         handshakeDeadline = connectedAt + configuration.handshakeTimeout
     }
 
-    public var isSubscribed: Bool { subscription != nil }
+    public var isSubscribed: Bool {
+        switch state {
+        case .subscribed: true
+        case .connected, .subscribing: false
+        }
+    }
     /// Subscribed, and at least one worker is authorized.
     public var isReady: Bool { isSubscribed && !workers.isEmpty }
     public var extranonce1: [UInt8]? { subscription?.extranonce1 }

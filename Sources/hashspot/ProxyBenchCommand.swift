@@ -29,6 +29,9 @@ struct ProxyBenchCommand: AsyncParsableCommand {
     @Option(help: "Shares that each of them sends in one write, 1 to 64.")
     var window = 8
 
+    @Option(help: "New blocks; the median of them is shown, 1 to 1,000.")
+    var blocks = 7
+
     @Option(help: "Seconds of each measured part, 1 to 60.")
     var seconds = 10
 
@@ -52,6 +55,7 @@ struct ProxyBenchCommand: AsyncParsableCommand {
         guard (10...100_000).contains(rate) else { throw ValidationError("--rate is not from 10 to 100000") }
         guard (1...19_000).contains(senders) else { throw ValidationError("--senders is not from 1 to 19000") }
         guard (1...64).contains(window) else { throw ValidationError("--window is not from 1 to 64") }
+        guard (1...1000).contains(blocks) else { throw ValidationError("--blocks is not from 1 to 1000") }
         guard (1...60).contains(seconds) else { throw ValidationError("--seconds is not from 1 to 60") }
     }
 
@@ -66,6 +70,7 @@ struct ProxyBenchCommand: AsyncParsableCommand {
         benchmark.senders = senders
         benchmark.window = window
         benchmark.seconds = seconds
+        benchmark.blocks = blocks
         if !parts.isEmpty { benchmark.parts = Set(parts) }
         if ProcessInfo.processInfo.activeProcessorCount < 2 { benchmark.pinning = nil }
         do {
