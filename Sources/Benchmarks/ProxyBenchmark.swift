@@ -10,7 +10,8 @@ internal import Units
 /// any hash is a share and the generator need not search.
 public struct ProxyBenchmark: Sendable {
     public enum Part: String, CaseIterable, Sendable {
-        /// All rigs connect at once; memory of each; a new block's job to all of them; a steady rate of shares.
+        /// All rigs connect at once; memory of each; a new block's job to all of them; a steady rate of shares; all rigs lose
+        /// their connections at once and come back.
         case fleet
         /// As many shares as can be from some of the rigs.
         case shares
@@ -50,7 +51,8 @@ public struct ProxyBenchmark: Sendable {
             reports += try await stage(rigs: rigs, interval: Double(rigs) / Double(rate)) { stage in
                 let connected = try await connect(stage, progress)
                 let block = try await broadcast(stage, progress)
-                return [connected, block, try await steady(stage, progress)]
+                let steady = try await steady(stage, progress)
+                return [connected, block, steady, try await reconnect(stage, progress)]
             }
         }
         if parts.contains(.shares) {
@@ -90,6 +92,16 @@ public struct ProxyBenchmark: Sendable {
             cpuUsPerOp: (full.processor - empty.processor) * 1e6 / Double(stage.rigs), rssBytes: full.resident)
         report.extras["bytesPerRig"] = Double(full.resident - empty.resident) / Double(stage.rigs)
         report.extras["edgeCore"] = (full.processor - empty.processor) / elapsed
+        return report
+    }
+
+    /// All connections end at once, as when a load balancer fails, and all rigs come back.
+    private func reconnect(_ stage: ProxyStage, _ progress: (String) -> Void) async throws -> BenchmarkReport {
+        progress("\(stage.rigs) rigs lose their connections")
+        await stage.disconnect()
+        var report = try await connect(stage, progress)
+        report.variant = "reconnect"
+        report.extras["bytesPerRig"] = nil
         return report
     }
 

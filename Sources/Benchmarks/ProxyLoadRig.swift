@@ -23,6 +23,9 @@ final class ProxyLoad {
         blockDelays.removeAll(keepingCapacity: true)
     }
 
+    /// Their connections have ended.
+    func forgetRigs() { ready = 0 }
+
     func endBlock() { blockSentAt = nil }
 
     func resetCounts() {
@@ -111,6 +114,11 @@ final class ProxyLoadRig: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    func close() {
+        channel?.close(promise: nil)
+        channel = nil
+    }
 
     private static let notify = Array("{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"".utf8)
     private static let answer = Array("{\"id\":".utf8)

@@ -166,6 +166,16 @@ final class ProxyStage: Sendable {
         try await wait(until: { parts.value.load.ready >= rigs }, "jobs of all rigs")
     }
 
+    /// Ends the connections of all rigs.
+    func disconnect() async {
+        let parts = parts
+        _ = await onLoop {
+            for rig in parts.value.rigs { rig.close() }
+            parts.value.rigs = []
+            parts.value.load.forgetRigs()
+        }
+    }
+
     /// A new block at all pools; returns when each rig has its job.
     func block() async throws -> [(isPaying: Bool, nanoseconds: UInt64)] {
         let parts = parts, rigs = rigs

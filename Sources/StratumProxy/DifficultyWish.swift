@@ -8,6 +8,8 @@ struct DifficultyWish {
     private var since: Timestamp
     private var shares = 0
     private var units: Double = 0
+    /// The rig's speed is known: only what is beyond chance changes the difficulty from now on.
+    private var isSettled = false
 
     /// Firmware keeps difficulties in 32 bits.
     static let ceiling = ShareDifficulty(units: 65_536 * 0x7fff_ffff)
@@ -38,20 +40,28 @@ struct DifficultyWish {
     }
 
     /// Looks at what came since the last change; true when the wish has changed.
+    ///
+    /// Shares come by chance: n of them where e are expected are off by more than chance when |n - e| > z sqrt(e). At the
+    /// start z = 2 and no wait, so that a rig's speed is known within a minute; later z = 4.
     mutating func adjust(now: Timestamp) -> Bool {
         let elapsed = Double((now - since).microseconds)
-        let patience = Double(max(12 * interval.microseconds, 10_000_000))
-        if shares >= 8, elapsed > 0 {
-            let ideal = units / elapsed * Double(interval.microseconds)
-            let ratio = ideal / Double(difficulty.units)
-            guard ratio >= 2 || ratio <= 0.5 else {
-                if shares >= 64 { restart(now) }
-                return false
-            }
-            return change(to: Double(difficulty.units) * min(max(ratio, 1 / 16), 16), now)
+        guard elapsed > 0 else { return false }
+        let found = Double(shares)
+        // Shares at the difficulty that they really had: a pool's may be lower than the wish.
+        let each = shares > 0 ? units / found : Double(difficulty.units)
+        let expected = elapsed / Double(interval.microseconds) * Double(difficulty.units) / each
+        let factor = isSettled ? 1.6 : 2, chance = (isSettled ? 4 : 2) * expected.squareRoot()
+        if shares >= 8, found > factor * expected, found - expected > chance {
+            return change(to: Double(difficulty.units) * min(found / expected, 16), now)
         }
-        guard elapsed > patience, shares < 4 else { return false }
-        return change(to: Double(difficulty.units) / 4, now)
+        if expected >= 4, found * factor < expected, expected - found >= chance {
+            return change(to: Double(difficulty.units) * max((found + 0.5) / expected, 1 / 16), now)
+        }
+        if shares >= (isSettled ? 256 : 24) {
+            isSettled = true
+            restart(now)
+        }
+        return false
     }
 
     private mutating func change(to units: Double, _ now: Timestamp) -> Bool {

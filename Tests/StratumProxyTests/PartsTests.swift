@@ -85,12 +85,13 @@ struct PartsTests {
         for _ in 0..<8 { wish.observe(wish.difficulty) }
         let isRaised = wish.adjust(now: at(4))
         #expect(isRaised)
-        #expect(wish.difficulty.units == 65_536 * 30)
-        let isEarly = wish.adjust(now: at(50))
+        // Ten times as many as expected; rounded down to a whole difficulty.
+        #expect(wish.difficulty.units == 65_536 * 29)
+        let isEarly = wish.adjust(now: at(20))
         #expect(!isEarly)
-        let isLowered = wish.adjust(now: at(70))
+        let isLowered = wish.adjust(now: at(24))
         #expect(isLowered)
-        #expect(wish.difficulty.units == 65_536 * 7)
+        #expect(wish.difficulty.units == 65_536 * 3)
         for round in Int64(2)..<9 { _ = wish.adjust(now: at(70 * round)) }
         #expect(wish.difficulty.units == 65_536)
         wish.suggest(DecimalDifficulty(ShareDifficulty(units: .max)), now: at(700))
