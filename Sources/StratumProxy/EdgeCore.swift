@@ -176,7 +176,7 @@ final class EdgeCore {
 
     private func rig(_ id: RigID) -> Rig {
         if let known = rigs[id] { return known }
-        let made = Rig(id: id, now: now())
+        let made = Rig(id: id, algorithm: configuration.algorithm, now: now())
         rigs[id] = made
         return made
     }
