@@ -11,6 +11,7 @@ struct BenchCommand: AsyncParsableCommand {
         discussion: "docs/benchmarks.md says what is measured and how to read it.",
         subcommands: [
             BookBenchCommand.self, ExchangeBenchCommand.self, CommitBenchCommand.self, IntakeBenchCommand.self,
+            ShareBenchCommand.self,
         ])
 }
 
