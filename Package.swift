@@ -42,7 +42,7 @@ let package = Package(
         // L1: pure parts.
         // Hashing is optimised in debug builds too: tests and demos do real proof of work.
         .target(name: "CHashing", cSettings: [.unsafeFlags(["-O3"])]),
-        .target(name: "ProofOfWork", dependencies: ["Units", "CHashing", cryptoExtras], swiftSettings: settings),
+        .target(name: "ProofOfWork", dependencies: ["Units", "CHashing", crypto, cryptoExtras], swiftSettings: settings),
         .target(name: "Stratum", dependencies: ["Units"], swiftSettings: settings),
         .target(name: "OrderBook", dependencies: ["Units"], swiftSettings: settings),
         .target(name: "Ledger", dependencies: ["Units"], swiftSettings: settings),
@@ -141,10 +141,10 @@ let package = Package(
             swiftSettings: settings),
 
         // Tests.
-        .target(name: "TestSupport", dependencies: ["Database"], path: "Tests/TestSupport", swiftSettings: settings),
+        .target(name: "TestSupport", dependencies: ["Database", "Units"], path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(name: "UnitsTests", dependencies: ["Units", "TestSupport"], swiftSettings: settings),
         .testTarget(
-            name: "ProofOfWorkTests", dependencies: ["ProofOfWork", "CHashing", "Units", "TestSupport", crypto],
+            name: "ProofOfWorkTests", dependencies: ["ProofOfWork", "CHashing", "Units", "TestSupport", crypto, cryptoExtras],
             swiftSettings: settings),
         .testTarget(
             name: "StratumTests", dependencies: ["Stratum", "ProofOfWork", "Units", "TestSupport"], swiftSettings: settings),

@@ -170,7 +170,9 @@ struct ExchangeScript {
 
     /// Nothing more comes of the deliveries that ended; each did a second's work.
     private mutating func settle() {
-        let work = Work(units: ExchangeScript.rules.hashrate(Lots(ExchangeScript.rigLots)).hashesPerSecond / Work.hashesPerUnit)
+        let rules = ExchangeScript.rules
+        let work = Work(
+            units: rules.hashrate(Lots(ExchangeScript.rigLots)).hashesPerSecond / rules.algorithm.hashesPerUnit)
         let totals = ended.map { DeliveryTotal(delivery: $0, billableWork: work, isFinal: true) }
         ended = []
         for start in stride(from: 0, to: totals.count, by: 1000) {

@@ -41,7 +41,11 @@ public struct BinaryReader: Sendable {
             let byte = try readByte()
             guard shift < 63 || byte <= 1 else { throw .malformedInteger }
             value |= UInt64(byte & 0x7f) << shift
-            if byte < 0x80 { return value }
+            if byte < 0x80 {
+                // There is one form of every number, the shortest: digests name contents.
+                guard byte != 0 || shift == 0 else { throw .malformedInteger }
+                return value
+            }
             shift += 7
             guard shift <= 63 else { throw .malformedInteger }
         }

@@ -2,34 +2,60 @@
 #include <stdatomic.h>
 #include <string.h>
 
+static hashing_implementation detect(void) {
+#if defined(HASHING_HAS_NI)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("sha") && __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3"))
+        return hashing_sha_ni;
+#elif defined(HASHING_HAS_ARM)
+    if (hashing_detect_arm()) return hashing_sha_arm;
+#endif
+    return hashing_portable;
+}
+
 hashing_implementation hashing_best(void) {
-#ifdef HASHING_HAS_NI
     static atomic_int known = -1;
     int value = atomic_load_explicit(&known, memory_order_relaxed);
     if (value < 0) {
-        __builtin_cpu_init();
-        int has = __builtin_cpu_supports("sha") && __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3");
-        value = has ? hashing_sha_ni : hashing_portable;
+        value = (int)detect();
         atomic_store_explicit(&known, value, memory_order_relaxed);
     }
     return (hashing_implementation)value;
-#else
-    return hashing_portable;
-#endif
 }
 
-static int use_ni(hashing_implementation with) {
-    return with == hashing_sha_ni && hashing_best() == hashing_sha_ni;
+/// Whether instructions are asked for that the processor has.
+static int use_instructions(hashing_implementation with) {
+    return with != hashing_portable && with == hashing_best();
 }
 
 static void compress(hashing_implementation with, uint32_t state[8], const uint8_t *bytes, size_t blocks) {
-#ifdef HASHING_HAS_NI
-    if (use_ni(with)) {
+#if defined(HASHING_HAS_NI)
+    if (use_instructions(with)) {
         hashing_compress_ni(state, bytes, blocks);
+        return;
+    }
+#elif defined(HASHING_HAS_ARM)
+    if (use_instructions(with)) {
+        hashing_compress_arm(state, bytes, blocks);
         return;
     }
 #endif
     hashing_compress_portable(state, bytes, blocks);
+}
+
+static void climb(hashing_implementation with, uint8_t node[32], const uint8_t *branches, size_t count) {
+#if defined(HASHING_HAS_NI)
+    if (use_instructions(with)) {
+        hashing_climb_ni(node, branches, count);
+        return;
+    }
+#elif defined(HASHING_HAS_ARM)
+    if (use_instructions(with)) {
+        hashing_climb_arm(node, branches, count);
+        return;
+    }
+#endif
+    hashing_climb_portable(node, branches, count);
 }
 
 void hashing_init(hashing_context *context) {
@@ -87,6 +113,19 @@ void hashing_double(hashing_implementation with, const void *bytes, size_t count
     hashing_finish_double(with, &context, digest);
 }
 
+void hashing_root(hashing_implementation with, const hashing_coinbase *coinbase, uint8_t root[32]) {
+    hashing_context context = *coinbase->prefix;
+    hashing_update(with, &context, coinbase->extranonces, coinbase->extranonces_count);
+    hashing_update(with, &context, coinbase->suffix, coinbase->suffix_count);
+    hashing_finish_double(with, &context, root);
+    climb(with, root, coinbase->branches, coinbase->branch_count);
+}
+
+void hashing_share(hashing_implementation with, const hashing_coinbase *coinbase, uint8_t header[80], uint8_t digest[32]) {
+    hashing_root(with, coinbase, header + 36);
+    hashing_double(with, header, 80, digest);
+}
+
 void hashing_midstate(hashing_implementation with, const uint8_t block[64], uint32_t state[8]) {
     memcpy(state, hashing_initial, 32);
     compress(with, state, block, 1);
@@ -96,7 +135,8 @@ size_t hashing_scan(hashing_implementation with, const uint32_t midstate[8], con
                     uint32_t start, uint64_t count, uint64_t high,
                     uint32_t *found, size_t capacity, uint64_t *tried) {
 #ifdef HASHING_HAS_NI
-    if (use_ni(with)) return hashing_scan_ni(midstate, tail, start, count, high, found, capacity, tried);
+    if (use_instructions(with)) return hashing_scan_ni(midstate, tail, start, count, high, found, capacity, tried);
 #endif
+    (void)with;
     return hashing_scan_portable(midstate, tail, start, count, high, found, capacity, tried);
 }

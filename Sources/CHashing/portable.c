@@ -19,28 +19,81 @@ const uint32_t hashing_initial[8] = {
     0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
 };
 
+// What the 64 rounds add for the block that pads a message of 64 bytes: its schedule (section 6.2.2) plus the constants.
+const uint32_t hashing_padding[64] __attribute__((aligned(16))) = {
+    0xc28a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf374,
+    0x649b69c1, 0xf0fe4786, 0x0fe1edc6, 0x240cf254, 0x4fe9346f, 0x6cc984be, 0x61b9411e, 0x16f988fa,
+    0xf2c65152, 0xa88e5a6d, 0xb019fc65, 0xb9d99ec7, 0x9a1231c3, 0xe70eeaa0, 0xfdb1232b, 0xc7353eb0,
+    0x3069bad5, 0xcb976d5f, 0x5a0f118f, 0xdc1eeefd, 0x0a35b689, 0xde0b7a04, 0x58f4ca9d, 0xe15d5b16,
+    0x007f3e86, 0x37088980, 0xa507ea32, 0x6fab9537, 0x17406110, 0x0d8cd6f1, 0xcdaa3b6d, 0xc0bbbe37,
+    0x83613bda, 0xdb48a363, 0x0b02e931, 0x6fd15ca7, 0x521afaca, 0x31338431, 0x6ed41a95, 0x6d437890,
+    0xc39c91f2, 0x9eccabbd, 0xb5c9a0e6, 0x532fb63c, 0xd2c741c6, 0x07237ea3, 0xa4954b68, 0x4c191d76,
+};
+
 static inline uint32_t rotate(uint32_t x, int n) { return x >> n | x << (32 - n); }
 
-/// One block, given as 16 words; the schedule is kept in a ring of 16.
+// One round without moving the eight variables: the caller names them in their turn. `wk` is schedule plus constant.
+#define ROUND(a, b, c, d, e, f, g, h, wk)                                                            \
+    do {                                                                                             \
+        uint32_t t1 = h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + (g ^ (e & (f ^ g))) + (wk); \
+        d += t1;                                                                                     \
+        h = t1 + (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) | (c & (a | b)));         \
+    } while (0)
+
+#define EIGHT_ROUNDS(WK, t)                           \
+    do {                                              \
+        ROUND(a, b, c, d, e, f, g, h, WK((t) + 0));   \
+        ROUND(h, a, b, c, d, e, f, g, WK((t) + 1));   \
+        ROUND(g, h, a, b, c, d, e, f, WK((t) + 2));   \
+        ROUND(f, g, h, a, b, c, d, e, WK((t) + 3));   \
+        ROUND(e, f, g, h, a, b, c, d, WK((t) + 4));   \
+        ROUND(d, e, f, g, h, a, b, c, WK((t) + 5));   \
+        ROUND(c, d, e, f, g, h, a, b, WK((t) + 6));   \
+        ROUND(b, c, d, e, f, g, h, a, WK((t) + 7));   \
+    } while (0)
+
+#define LOAD_STATE                                                            \
+    uint32_t a = state[0], b = state[1], c = state[2], d = state[3];          \
+    uint32_t e = state[4], f = state[5], g = state[6], h = state[7]
+
+#define ADD_TO_STATE                                                          \
+    do {                                                                      \
+        state[0] += a; state[1] += b; state[2] += c; state[3] += d;           \
+        state[4] += e; state[5] += f; state[6] += g; state[7] += h;           \
+    } while (0)
+
+/// The next word of the schedule, in the ring of 16 words.
+static inline uint32_t extend(uint32_t w[16], int t) {
+    uint32_t x = w[(t + 1) & 15], y = w[(t + 14) & 15];
+    uint32_t s0 = rotate(x, 7) ^ rotate(x, 18) ^ x >> 3;
+    uint32_t s1 = rotate(y, 17) ^ rotate(y, 19) ^ y >> 10;
+    return w[t & 15] += s0 + w[(t + 9) & 15] + s1;
+}
+
+/// One block, given as 16 words, which are used up.
 static inline void compress_words(uint32_t state[8], uint32_t w[16]) {
-    uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
-    uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
-    for (int t = 0; t < 64; t++) {
-        if (t >= 16) {
-            uint32_t x = w[(t + 1) & 15], y = w[(t + 14) & 15];
-            uint32_t s0 = rotate(x, 7) ^ rotate(x, 18) ^ x >> 3;
-            uint32_t s1 = rotate(y, 17) ^ rotate(y, 19) ^ y >> 10;
-            w[t & 15] += s0 + w[(t + 9) & 15] + s1;
-        }
-        uint32_t big1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25);
-        uint32_t t1 = h + big1 + ((e & f) ^ (~e & g)) + hashing_constants[t] + w[t & 15];
-        uint32_t big0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22);
-        uint32_t t2 = big0 + ((a & b) ^ (a & c) ^ (b & c));
-        h = g; g = f; f = e; e = d + t1;
-        d = c; c = b; b = a; a = t1 + t2;
+    LOAD_STATE;
+#define GIVEN(t) w[(t) & 15] + hashing_constants[t]
+#define EXTENDED(t) extend(w, t) + hashing_constants[t]
+    EIGHT_ROUNDS(GIVEN, 0);
+    EIGHT_ROUNDS(GIVEN, 8);
+    for (int t = 16; t < 64; t += 16) {
+        EIGHT_ROUNDS(EXTENDED, t);
+        EIGHT_ROUNDS(EXTENDED, t + 8);
     }
-    state[0] += a; state[1] += b; state[2] += c; state[3] += d;
-    state[4] += e; state[5] += f; state[6] += g; state[7] += h;
+#undef GIVEN
+#undef EXTENDED
+    ADD_TO_STATE;
+}
+
+/// The block that pads a message of 64 bytes.
+static inline void compress_padding(uint32_t state[8]) {
+    LOAD_STATE;
+#define PADDING(t) hashing_padding[t]
+    for (int t = 0; t < 64; t += 8) EIGHT_ROUNDS(PADDING, t);
+#undef PADDING
+    ADD_TO_STATE;
 }
 
 void hashing_compress_portable(uint32_t state[8], const uint8_t *bytes, size_t blocks) {
@@ -49,6 +102,24 @@ void hashing_compress_portable(uint32_t state[8], const uint8_t *bytes, size_t b
         for (int i = 0; i < 16; i++) w[i] = hashing_load_big(bytes + 4 * i);
         compress_words(state, w);
     }
+}
+
+void hashing_climb_portable(uint8_t node[32], const uint8_t *branches, size_t count) {
+    uint32_t words[8];
+    for (int i = 0; i < 8; i++) words[i] = hashing_load_big(node + 4 * i);
+    for (; count > 0; count--, branches += 32) {
+        uint32_t once[8], w[16];
+        memcpy(once, hashing_initial, 32);
+        memcpy(w, words, 32);
+        for (int i = 0; i < 8; i++) w[8 + i] = hashing_load_big(branches + 4 * i);
+        compress_words(once, w);
+        compress_padding(once);
+        uint32_t second[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0x80000000u, 0, 0, 0, 0, 0, 0, 256};
+        memcpy(second, once, 32);
+        memcpy(words, hashing_initial, 32);
+        compress_words(words, second);
+    }
+    for (int i = 0; i < 8; i++) hashing_store_big(node + 4 * i, words[i]);
 }
 
 size_t hashing_scan_portable(const uint32_t midstate[8], const uint8_t tail[12], uint32_t start, uint64_t count,

@@ -71,6 +71,43 @@ NI void hashing_compress_ni(uint32_t state[8], const uint8_t *bytes, size_t bloc
     _mm_storeu_si128((__m128i *)(state + 4), high);
 }
 
+/// The block that pads a message of 64 bytes: its schedule is known beforehand.
+NI_INLINE void compress_padding(halves *state) {
+    halves s = *state;
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 16; i++) {
+        __m128i wk = _mm_load_si128((const __m128i *)(hashing_padding + 4 * i));
+        s.cdgh = _mm_sha256rnds2_epu32(s.cdgh, s.abef, wk);
+        s.abef = _mm_sha256rnds2_epu32(s.abef, s.cdgh, _mm_shuffle_epi32(wk, 0x0e));
+    }
+    state->abef = _mm_add_epi32(state->abef, s.abef);
+    state->cdgh = _mm_add_epi32(state->cdgh, s.cdgh);
+}
+
+NI void hashing_climb_ni(uint8_t node[32], const uint8_t *branches, size_t count) {
+    const __m128i swap = _mm_set_epi8(12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3);
+    const __m128i stop = _mm_set_epi32(0, 0, 0, (int)0x80000000u), bits256 = _mm_set_epi32(256, 0, 0, 0);
+    const halves initial = pack(hashing_initial);
+    __m128i low = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)node), swap);
+    __m128i high = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(node + 16)), swap);
+    for (; count > 0; count--, branches += 32) {
+        halves s = initial;
+        __m128i m[1][4] = {{low, high}};
+        m[0][2] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)branches), swap);
+        m[0][3] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(branches + 16)), swap);
+        compress_lanes(&s, m, 1);
+        compress_padding(&s);
+        unpack(s, &m[0][0], &m[0][1]);
+        m[0][2] = stop;
+        m[0][3] = bits256;
+        s = initial;
+        compress_lanes(&s, m, 1);
+        unpack(s, &low, &high);
+    }
+    _mm_storeu_si128((__m128i *)node, _mm_shuffle_epi8(low, swap));
+    _mm_storeu_si128((__m128i *)(node + 16), _mm_shuffle_epi8(high, swap));
+}
+
 NI size_t hashing_scan_ni(const uint32_t midstate[8], const uint8_t tail[12], uint32_t start, uint64_t count,
                           uint64_t high, uint32_t *found, size_t capacity, uint64_t *tried) {
     const halves mid = pack(midstate), initial = pack(hashing_initial);

@@ -397,17 +397,19 @@ public struct Delivery: Hashable, Sendable {
     public var isRunning: Bool { phase == .running }
 
     /// The most work that is billed by `time`.
-    public func workCap(at time: Timestamp) -> Work {
+    public func workCap(at time: Timestamp, algorithm: Algorithm) -> Work {
         let until: Timestamp
         switch phase {
         case .running: until = min(time, expiresAt)
         case .ended(let end, _): until = min(time, end)
         }
-        return Tariff.workCap(hashrate, elapsed: until - openedAt, allowance: allowance)
+        return Tariff.workCap(hashrate, elapsed: until - openedAt, allowance: allowance, algorithm: algorithm)
     }
 
     /// The most work over its whole term: what routes carry and what the hold covers.
-    public var maxWork: Work { Tariff.workCap(hashrate, elapsed: expiresAt - openedAt, allowance: allowance) }
+    public func maxWork(algorithm: Algorithm) -> Work {
+        Tariff.workCap(hashrate, elapsed: expiresAt - openedAt, allowance: allowance, algorithm: algorithm)
+    }
 }
 
 /// Names the cumulative totals that billing rounds on: a bid, an ask and a rig under one tariff.

@@ -74,8 +74,8 @@ extension Exchange {
     func leastHold(of bid: Order, _ rules: MarketRules) -> Satoshis? {
         let hashrate = rules.hashrate(Lots(1))
         let allowance = Work(units: rules.highestDifficulty(hashrate).units * 20)
-        let work = Tariff.workCap(hashrate, elapsed: rules.shortestTerm, allowance: allowance)
-        return Tariff.mostDebit(for: work, terms: rules.terms(at: bid.price))
+        let work = Tariff.workCap(hashrate, elapsed: rules.shortestTerm, allowance: allowance, algorithm: rules.algorithm)
+        return Tariff.mostDebit(for: work, terms: rules.terms(at: bid.price), algorithm: rules.algorithm)
     }
 }
 
@@ -87,6 +87,7 @@ struct Offer {
     let difficulty: ShareDifficulty
     /// Work billed above sold hashrate x time x 1.05 at most: 20 shares of the highest difficulty.
     let allowance: Work
+    private let algorithm: Algorithm
 
     init(_ rules: MarketRules, at price: Price, _ lots: Lots) {
         self.lots = lots
@@ -94,11 +95,13 @@ struct Offer {
         terms = rules.terms(at: price)
         difficulty = rules.highestDifficulty(hashrate)
         allowance = Work(units: difficulty.units * 20)
+        algorithm = rules.algorithm
     }
 
     /// The most that a delivery of such a term can cost; nil when that is more than all the bitcoin there can be.
     func hold(for term: Interval) -> Satoshis? {
-        Tariff.mostDebit(for: Tariff.workCap(hashrate, elapsed: term, allowance: allowance), terms: terms)
+        let most = Tariff.workCap(hashrate, elapsed: term, allowance: allowance, algorithm: algorithm)
+        return Tariff.mostDebit(for: most, terms: terms, algorithm: algorithm)
     }
 }
 

@@ -205,9 +205,9 @@ extension Exchange {
     }
 
     func checkValue(_ lots: Lots, at price: Price, _ rules: MarketRules) throws(Rejection) {
-        let work = Tariff.work(rules.hashrate(lots), for: rules.term)
+        let work = Tariff.work(rules.hashrate(lots), for: rules.term, algorithm: rules.algorithm)
         let terms = rules.terms(at: price)
-        guard let value = Tariff.mostDebit(for: work, terms: terms) else { throw .lotsOutOfRange }
+        guard let value = Tariff.mostDebit(for: work, terms: terms, algorithm: rules.algorithm) else { throw .lotsOutOfRange }
         guard value >= rules.minimumOrderValue else { throw .orderValueTooSmall }
     }
 

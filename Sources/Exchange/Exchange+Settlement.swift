@@ -41,11 +41,11 @@ extension Exchange {
     private mutating func bill(
         _ delivery: Delivery, upTo total: Work, run: Int64, chunk: Int64, _ sheet: inout SettlementSheet
     ) {
-        let capped = min(total, delivery.workCap(at: time))
+        let capped = min(total, delivery.workCap(at: time, algorithm: state.algorithm))
         guard capped > delivery.settledWork, let billing = state.billings[delivery.billingKey] else { return }
         let work = capped - delivery.settledWork
         var totals = billing.totals
-        let amounts = totals.add(work, terms: billing.terms(at: delivery.terms))
+        let amounts = totals.add(work, terms: billing.terms(at: delivery.terms), algorithm: state.algorithm)
         // The hold pays first, then available funds, then the market.
         let fromHold = min(amounts.debit, delivery.held)
         let free = state.balance(.available(delivery.buyer)) + sheet.change(of: .available(delivery.buyer))

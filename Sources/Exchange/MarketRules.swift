@@ -3,7 +3,7 @@ public import Units
 
 /// What is fixed about a market: sizes, limits, fees and times (design, section 4).
 public struct MarketRules: Hashable, Sendable {
-    /// Name of the algorithm's market, e.g. `SHA256D`.
+    /// Name of the algorithm's market, e.g. `SHA256D`: an ``Algorithm``'s raw value.
     public var symbol: String
     /// The smallest tradable hashrate.
     public var lot: Hashrate
@@ -85,6 +85,27 @@ public struct MarketRules: Hashable, Sendable {
         buyerFee: PartsPerMillion(10_000), minimumDifficulty: ShareDifficulty(units: 1),
         shareInterval: .milliseconds(500), awayLimit: .seconds(60), holdLimit: .day)
 
+    /// Scrypt: lots of 1 MH/s, prices per GH/s and day.
+    public static let scrypt = MarketRules(
+        symbol: Algorithm.scrypt.rawValue, lot: Hashrate(hashesPerSecond: 1_000_000), tick: 1,
+        priceUnit: Hashrate(hashesPerSecond: 1_000_000_000), lowestPrice: Price(1),
+        highestPrice: Price(100_000_000), mostLots: Lots(9_000_000), minimumOrderValue: Satoshis(1),
+        term: .seconds(3600), shortestTerm: .seconds(60), sellerFee: PartsPerMillion(10_000),
+        buyerFee: PartsPerMillion(10_000), minimumDifficulty: ShareDifficulty(units: 16 * Algorithm.scrypt.unitsPerDifficulty),
+        shareInterval: .seconds(5), awayLimit: .seconds(60), holdLimit: .day)
+
+    /// Scrypt for CPUs: lots of 100 H/s, prices per kH/s and day, otherwise as ``demo``.
+    public static let scryptDemo: MarketRules = {
+        var rules = demo
+        rules.symbol = Algorithm.scrypt.rawValue
+        rules.lot = Hashrate(hashesPerSecond: 100)
+        rules.priceUnit = Hashrate(hashesPerSecond: 1000)
+        return rules
+    }()
+
+    /// What the market trades. Rules with another symbol have a ``flaw``.
+    public var algorithm: Algorithm { Algorithm(rawValue: symbol) ?? .sha256d }
+
     /// The hashrate of some lots.
     ///
     /// - Precondition: `lots` is at most ``mostLots``
@@ -107,13 +128,14 @@ public struct MarketRules: Hashable, Sendable {
 
     /// The highest difficulty for a delivery: a share every two share intervals at the sold hashrate.
     public func highestDifficulty(_ sold: Hashrate) -> ShareDifficulty {
-        let units = Tariff.work(sold, for: Interval(microseconds: shareInterval.microseconds * 2)).units
+        let units = Tariff.work(sold, for: Interval(microseconds: shareInterval.microseconds * 2), algorithm: algorithm).units
         return ShareDifficulty(units: max(minimumDifficulty.units, units))
     }
 
     /// Why these rules cannot be a market's; nil when they can.
     public var flaw: String? {
         if symbol.isEmpty || symbol.utf8.count > 32 { return "symbol must have 1 to 32 bytes" }
+        if Algorithm(rawValue: symbol) == nil { return "symbol must be one of \(Algorithm.allCases.map(\.rawValue))" }
         if lot.hashesPerSecond < 1 { return "lot must be at least 1 H/s" }
         if !(1...MarketRules.mostPriceUnit).contains(priceUnit.hashesPerSecond) {
             return "price unit must be 1 H/s to 1 EH/s"

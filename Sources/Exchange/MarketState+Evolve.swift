@@ -148,8 +148,9 @@ extension MarketState {
             return ($0.bid, $0.billingKey, $0.terms)
         }
         heldByBid.update(bid, default: .zero) { $0 -= line.fromHold }
+        let algorithm = algorithm
         billings.update(key) {
-            let amounts = $0.totals.add(line.work, terms: $0.terms(at: terms))
+            let amounts = $0.totals.add(line.work, terms: $0.terms(at: terms), algorithm: algorithm)
             precondition(amounts == line.amounts, "settlement line does not follow from the totals")
         }
         // It has no part in the book's order.

@@ -9,6 +9,8 @@ internal import Settlement
 /// The entities are stored in tables; the rest is derived from them and rebuilt by ``init(restoring:)``.
 public struct MarketState: Sendable {
     public internal(set) var rules: MarketRules?
+    /// What the market trades; without rules there is nothing that depends on it.
+    public var algorithm: Algorithm { rules?.algorithm ?? .sha256d }
     public internal(set) var status = MarketStatus()
     public internal(set) var counters = Counters()
     public internal(set) var targets = EntityTable<PoolTargetID, PoolTarget>()

@@ -144,6 +144,6 @@ enum MarketRoutes {
         guard !targets.isEmpty else { return nil }
         return Route(
             delivery: delivery.id, bid: delivery.bid, targets: targets, validUntil: delivery.expiresAt,
-            maxWork: delivery.maxWork, maxDifficulty: delivery.maxDifficulty, hashrate: delivery.hashrate)
+            maxWork: delivery.maxWork(algorithm: state.algorithm), maxDifficulty: delivery.maxDifficulty, hashrate: delivery.hashrate)
     }
 }

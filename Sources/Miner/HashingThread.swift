@@ -23,7 +23,7 @@ struct HashingThread: Sendable {
     }
 
     private func run() {
-        var pace = Pace(rate: rate)
+        var pace = Pace(rate: rate, mostHashes: board.algorithm.proofOfWork.hashesPerLook)
         var generation: UInt64?
         while let work = board.next(after: generation) {
             generation = work.generation
@@ -45,7 +45,7 @@ struct HashingThread: Sendable {
         else { return }
         let header = work.template.header(
             extranonce1: job.extranonce1, extranonce2: row.extranonce2, ntime: job.job.ntime, nonce: 0, version: version)
-        let scanner = NonceScanner(header: header, target: work.target)
+        let scanner = NonceScanner(header: header, target: work.target, algorithm: board.algorithm)
         var done: UInt64 = 0
         while done < row.nonceCount, board.generation == work.generation {
             let start = row.firstNonce &+ UInt32(truncatingIfNeeded: done)
@@ -70,15 +70,16 @@ struct Pace {
     private let nanosecondsPerHash: Double?
     private var due: UInt64
 
-    init(rate: Double?) {
+    /// - Parameter mostHashes: about 10 ms of hashing
+    init(rate: Double?, mostHashes: UInt64) {
         due = DispatchTime.now().uptimeNanoseconds
         guard let rate, rate > 0 else {
-            chunk = 1 << 18
+            chunk = mostHashes
             nanosecondsPerHash = nil
             return
         }
         // A chunk is 50 ms at the rate, or 10 ms at a processor's.
-        chunk = UInt64(max(1, min(rate / 20, Double(1 << 18))))
+        chunk = UInt64(max(1, min(rate / 20, Double(mostHashes))))
         nanosecondsPerHash = 1e9 / rate
     }
 

@@ -115,7 +115,7 @@ public final class Miner: Sendable {
 final class MinerCore: Sendable {
     let configuration: MinerConfiguration
     let logger: Logger
-    let board = WorkBoard()
+    let board: WorkBoard
     private let counters = Mutex(MinerStatistics())
     /// The connection, or the attempt at one.
     private let channel = Mutex<(any Channel)?>(nil)
@@ -123,6 +123,7 @@ final class MinerCore: Sendable {
     init(configuration: MinerConfiguration, logger: Logger) {
         self.configuration = configuration
         self.logger = logger
+        board = WorkBoard(algorithm: configuration.algorithm)
     }
 
     var statistics: MinerStatistics {

@@ -6,6 +6,8 @@ public struct MinerConfiguration: Sendable {
     public var pool: PoolAddress
     public var user: String
     public var password: String
+    /// What it hashes; the pool's jobs do not say.
+    public var algorithm = Algorithm.sha256d
     public var userAgent = "hashspot-rig/1"
     /// Threads that hash, 1...256.
     public var threads = 1

@@ -7,7 +7,7 @@ public struct MinerStatistics: Hashable, Sendable, Codable {
     public var hashes: Int64 = 0
     /// Shares that the pool accepted.
     public var accepted = 0
-    /// The accepted shares' difficulties in whole work units (65,536 are difficulty 1), each rounded down.
+    /// The accepted shares' difficulties in whole work units of the algorithm, each rounded down.
     public var acceptedUnits: Int64 = 0
     /// Shares that the pool refused, by its code.
     public var rejected: [Int: Int] = [:]

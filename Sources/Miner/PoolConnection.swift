@@ -107,7 +107,7 @@ final class PoolConnection: ChannelInboundHandler {
         nextTag += 1
         do throws(PoolSession.SubmitRefusal) {
             write(try session.submit(submission, tag: nextTag, at: now), context)
-            sent[nextTag] = share.job.difficulty.wholeUnits
+            sent[nextTag] = core.configuration.algorithm.wholeUnits(of: share.job.difficulty)
             schedule(context)
         } catch {
             core.update { $0.dropped += 1 }

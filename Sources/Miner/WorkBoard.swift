@@ -27,11 +27,14 @@ struct FoundShare: Sendable {
 ///
 /// `@unchecked Sendable`: `current` and `isStopped` are only touched while `condition` is locked; the rest is atomic.
 final class WorkBoard: @unchecked Sendable {
+    let algorithm: Algorithm
     private let condition = NSCondition()
     private var current: Assignment?
     private var isStopped = false
     private let latest = Atomic<UInt64>(0)
     private let hashed = Atomic<Int64>(0)
+
+    init(algorithm: Algorithm) { self.algorithm = algorithm }
 
     /// The number of the assignment in force; threads look at it between chunks.
     var generation: UInt64 { latest.load(ordering: .acquiring) }
@@ -44,9 +47,10 @@ final class WorkBoard: @unchecked Sendable {
         let template = WorkTemplate(
             coinb1: job.job.coinb1, coinb2: job.job.coinb2, branches: job.job.branches, version: job.job.version,
             previousBlock: job.job.previousBlock, nbits: job.job.nbits)
+        let algorithm = algorithm
         return replace { generation in
             Assignment(
-                generation: generation, job: job, template: template, target: job.difficulty.target, deliver: deliver)
+                generation: generation, job: job, template: template, target: algorithm.target(of: job.difficulty), deliver: deliver)
         }
     }
 

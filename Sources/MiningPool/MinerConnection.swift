@@ -123,7 +123,8 @@ final class MinerConnection: ChannelInboundHandler {
                 template: WorkTemplate(
                     coinb1: job.coinb1, coinb2: job.coinb2, branches: job.branches, version: job.version,
                     previousBlock: job.previousBlock, nbits: job.nbits),
-                target: difficulty.target, difficulty: difficulty, extranonce1: extranonce1, extranonce2Size: size))
+                target: core.configuration.algorithm.target(of: difficulty), difficulty: difficulty,
+                extranonce1: extranonce1, extranonce2Size: size))
         write(bytes)
     }
 

@@ -12,7 +12,9 @@ public struct MiningPoolConfiguration: Sendable {
     public var extranonce1Size = 4
     /// Bytes, 1...16.
     public var extranonce2Size = 8
-    public var difficulty = DecimalDifficulty(ShareDifficulty(units: 65_536))
+    /// What shares are checked by.
+    public var algorithm = Algorithm.sha256d
+    public var difficulty = DecimalDifficulty.one
     /// Give a connection the difficulty it suggests, from its next job on.
     public var obeysSuggestions = false
     /// Header bits that miners may roll; 0 is none.
@@ -21,7 +23,8 @@ public struct MiningPoolConfiguration: Sendable {
     public var jobInterval = Duration.seconds(30)
     /// Time between new previous blocks, which make all earlier jobs stale.
     public var blockInterval = Duration.seconds(600)
-    /// The network's target in compact form: shares that meet it count as blocks. The default is difficulty 65,536.
+    /// The network's target in compact form: shares that meet it count as blocks. The default is SHA-256d's difficulty 65,536; see
+    /// ``usualNbits(_:)``.
     public var nbits: UInt32 = 0x1b00_ffff
     /// Seconds that a share's ntime may be after the clock; it may not be before its job's.
     public var maximalNtimeLead: UInt32 = 7200
@@ -32,6 +35,14 @@ public struct MiningPoolConfiguration: Sendable {
     public var reportInterval: Duration? = .seconds(10)
 
     public init() {}
+
+    /// Difficulty 65,536, as pools of the algorithm count.
+    public static func usualNbits(_ algorithm: Algorithm) -> UInt32 {
+        switch algorithm {
+        case .sha256d: 0x1b00_ffff
+        case .scrypt: 0x1d00_ffff
+        }
+    }
 }
 
 /// A way in which a pool misbehaves, for tests.

@@ -16,7 +16,7 @@ public struct MiningPoolSnapshot: Hashable, Sendable, Codable {
         public var accepted = 0
         /// Accepted shares by the difficulty of their jobs: the exact account.
         public var acceptedByDifficulty: [String: Int] = [:]
-        /// The accepted difficulty in work units (65,536 are difficulty 1), rounded down once per difficulty.
+        /// The accepted difficulty in work units of the algorithm, rounded down once per difficulty.
         public var acceptedUnits: Int64 = 0
         /// Shares refused, by error code.
         public var rejected: [String: Int] = [:]

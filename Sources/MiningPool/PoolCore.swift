@@ -16,7 +16,7 @@ final class PoolCore {
     private var jobs: [Job] = []
     private var jobCount = 0
     private var nextExtranonce1: UInt64 = 1
-    private var ledger = PoolLedger()
+    private var ledger: PoolLedger
     private var random: SplitMix
     private var timers: [RepeatedTask] = []
     private(set) var fault = MiningPoolFault.none
@@ -30,6 +30,7 @@ final class PoolCore {
         self.logger = logger
         self.eventLoop = eventLoop
         difficulty = configuration.difficulty
+        ledger = PoolLedger(algorithm: configuration.algorithm)
         factory = JobFactory(
             seed: configuration.seed, nbits: configuration.nbits,
             extranonceSize: configuration.extranonce1Size + configuration.extranonce2Size)

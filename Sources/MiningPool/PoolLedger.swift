@@ -18,6 +18,9 @@ struct PoolLedger {
     private var seen: Set<Hash256> = []
     private var accounts: [String: Account] = [:]
     private(set) var blocks = 0
+    private let algorithm: Algorithm
+
+    init(algorithm: Algorithm = .sha256d) { self.algorithm = algorithm }
 
     static let maximalSeen = 2_000_000
     static let maximalAccounts = 100_000
@@ -64,7 +67,7 @@ struct PoolLedger {
         let header = issued.template.header(
             extranonce1: issued.extranonce1, extranonce2: share.extranonce2, ntime: share.ntime, nonce: share.nonce,
             version: version)
-        let result = ShareCheck(header, assigned: issued.target)
+        let result = ShareCheck(header, assigned: issued.target, algorithm: algorithm)
         guard result.meetsShare else { return .lowDifficulty }
         guard !seen.contains(result.hash) else { return .duplicate }
         seen.insert(result.hash)
@@ -76,9 +79,9 @@ struct PoolLedger {
         return nil
     }
 
-    var workers: [String: MiningPoolSnapshot.Worker] { accounts.mapValues(PoolLedger.summary) }
+    var workers: [String: MiningPoolSnapshot.Worker] { accounts.mapValues(summary) }
 
-    private static func summary(_ account: Account) -> MiningPoolSnapshot.Worker {
+    private func summary(_ account: Account) -> MiningPoolSnapshot.Worker {
         var worker = MiningPoolSnapshot.Worker()
         for (difficulty, count) in account.accepted {
             worker.accepted += count
@@ -90,10 +93,11 @@ struct PoolLedger {
         return worker
     }
 
-    /// floor(difficulty x count x 65,536), saturated at the size of the types.
-    private static func units(_ difficulty: DecimalDifficulty, times count: Int) -> Int64 {
+    /// floor(difficulty x count x units of difficulty 1), saturated at the size of the types.
+    private func units(_ difficulty: DecimalDifficulty, times count: Int) -> Int64 {
         let power = (0..<difficulty.scale).reduce(Int128(1)) { power, _ in power * 10 }
-        let (product, overflow) = (Int128(difficulty.mantissa) * 65_536).multipliedReportingOverflow(by: Int128(count))
+        let (product, overflow) = (Int128(difficulty.mantissa) * Int128(algorithm.unitsPerDifficulty))
+            .multipliedReportingOverflow(by: Int128(count))
         return overflow ? .max : Int64(clamping: product / power)
     }
 }

@@ -13,6 +13,7 @@ public struct BlockHeader: Hashable, Sendable {
     public var nonce: UInt32
 
     public static let byteCount = 80
+    static let merkleRootOffset = 36
 
     public init(
         version: UInt32, previousBlock: Hash256, merkleRoot: Hash256, ntime: UInt32, nbits: UInt32, nonce: UInt32
@@ -43,17 +44,21 @@ public struct BlockHeader: Hashable, Sendable {
 
     /// Calls `body` with the 80 bytes as they are hashed; nothing is allocated.
     public func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+        withMutableBytes { body(UnsafeRawBufferPointer($0)) }
+    }
+
+    func withMutableBytes<R>(_ body: (UnsafeMutableRawBufferPointer) -> R) -> R {
         withUnsafeTemporaryAllocation(byteCount: BlockHeader.byteCount, alignment: 16) { buffer in
             func put(_ value: UInt32, at offset: Int) {
                 buffer.storeBytes(of: value.littleEndian, toByteOffset: offset, as: UInt32.self)
             }
             put(version, at: 0)
             previousBlock.store(in: buffer, at: 4)
-            merkleRoot.store(in: buffer, at: 36)
+            merkleRoot.store(in: buffer, at: BlockHeader.merkleRootOffset)
             put(ntime, at: 68)
             put(nbits, at: 72)
             put(nonce, at: 76)
-            return body(UnsafeRawBufferPointer(buffer))
+            return body(buffer)
         }
     }
 

@@ -5,13 +5,18 @@ public import Units
 public struct NonceScanner: Sendable {
     private let header: BlockHeader
     private let target: Target
+    private let algorithm: Algorithm
     private let midstate: (UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32)
     private let tail: (UInt32, UInt32, UInt32)
 
+    /// The most nonces that one scan finds.
+    private static let mostFound = 16
+
     /// - Parameter target: what a share must not exceed
-    public init(header: BlockHeader, target: Target) {
+    public init(header: BlockHeader, target: Target, algorithm: Algorithm = .sha256d) {
         self.header = header
         self.target = target
+        self.algorithm = algorithm
         var state: (UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32) = (0, 0, 0, 0, 0, 0, 0, 0)
         var rest: (UInt32, UInt32, UInt32) = (0, 0, 0)
         header.withBytes { bytes in
@@ -30,7 +35,14 @@ public struct NonceScanner: Sendable {
     ///
     /// Ends early after 16 candidates: go on at `start + tried`.
     public func scan(from start: UInt32, count: UInt64) -> (found: [UInt32], tried: UInt64) {
-        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 16) { found in
+        switch algorithm {
+        case .sha256d: scanDoubleSHA256(from: start, count: count)
+        case .scrypt: scanOneByOne(from: start, count: count)
+        }
+    }
+
+    private func scanDoubleSHA256(from start: UInt32, count: UInt64) -> (found: [UInt32], tried: UInt64) {
+        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: NonceScanner.mostFound) { found in
             found.initialize(repeating: 0)
             var tried: UInt64 = 0
             let hits = withUnsafeBytes(of: midstate) { state in
@@ -45,10 +57,21 @@ public struct NonceScanner: Sendable {
         }
     }
 
+    private func scanOneByOne(from start: UInt32, count: UInt64) -> (found: [UInt32], tried: UInt64) {
+        var found: [UInt32] = []
+        var tried: UInt64 = 0
+        while tried < count, found.count < NonceScanner.mostFound {
+            let nonce = start &+ UInt32(truncatingIfNeeded: tried)
+            if hash(nonce: nonce).meets(target) { found.append(nonce) }
+            tried += 1
+        }
+        return (found, tried)
+    }
+
     /// The header's hash with this nonce.
     public func hash(nonce: UInt32) -> Hash256 {
         var changed = header
         changed.nonce = nonce
-        return SHA256D.hash(changed)
+        return algorithm.proofOfWork.hash(changed)
     }
 }

@@ -13,8 +13,12 @@ public struct WorkTemplate: Sendable {
     public let branches: [Hash256]
     /// The coinbase after the extranonces.
     public let coinb2: [UInt8]
+    /// The target of a block; nil when nbits is invalid.
+    public let networkTarget: Target?
     /// SHA-256 after the coinbase's bytes before the extranonces.
     private let prefix: hashing_context
+    /// The branches as they are hashed.
+    private let branchBytes: [UInt8]
 
     /// - Parameters:
     ///   - coinb1: the coinbase's bytes before extranonce1
@@ -28,6 +32,8 @@ public struct WorkTemplate: Sendable {
         self.nbits = nbits
         self.branches = branches
         self.coinb2 = coinb2
+        networkTarget = Target(nbits: nbits)
+        branchBytes = branches.flatMap(\.bytes)
         var context = hashing_context()
         hashing_init(&context)
         context.update(coinb1)
@@ -47,14 +53,70 @@ public struct WorkTemplate: Sendable {
     public func header(
         extranonce1: [UInt8], extranonce2: [UInt8], ntime: UInt32, nonce: UInt32, version: UInt32
     ) -> BlockHeader {
-        let hash = coinbase(extranonce1: extranonce1, extranonce2: extranonce2)
-        let root = DoubleSHA256.merkleRoot(coinbase: hash, branches: branches)
-        return BlockHeader(
-            version: version, previousBlock: previousBlock, merkleRoot: root, ntime: ntime, nbits: nbits, nonce: nonce)
+        var context = prefix
+        context.update(extranonce1)
+        let root = withCoinbase(context, extranonce2) { coinbase in
+            DoubleSHA256.hash { hashing_root(hashing_best(), &coinbase, $0) }
+        }
+        return header(merkleRoot: root, ntime: ntime, nonce: nonce, version: version)
     }
 
-    /// The target of a block; nil when nbits is invalid.
-    public var networkTarget: Target? { Target(nbits: nbits) }
+    /// Builds the header of a share, hashes it and compares it with the assigned target and the network's.
+    ///
+    /// - Parameters:
+    ///   - extranonces: extranonce1, where it is not in the template, and extranonce2
+    ///   - version: the final one, after rolling
+    ///   - assigned: the target that was assigned with the job
+    public func check(
+        extranonces: [UInt8], ntime: UInt32, nonce: UInt32, version: UInt32, assigned: Target, algorithm: Algorithm,
+        path: HashingPath = .instructions
+    ) -> ShareCheck {
+        let header = header(merkleRoot: .zero, ntime: ntime, nonce: nonce, version: version)
+        let hash: Hash256 = header.withMutableBytes { header in
+            withCoinbase(prefix, extranonces) { coinbase in
+                self.hash(header, &coinbase, algorithm, path.implementation)
+            }
+        }
+        return ShareCheck(hash, assigned: assigned, network: networkTarget)
+    }
+
+    /// Completes the header by its merkle root and hashes it.
+    private func hash(
+        _ header: UnsafeMutableRawBufferPointer, _ coinbase: inout hashing_coinbase, _ algorithm: Algorithm,
+        _ implementation: hashing_implementation
+    ) -> Hash256 {
+        let bytes = header.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        switch algorithm {
+        case .sha256d: return DoubleSHA256.hash { hashing_share(implementation, &coinbase, bytes, $0) }
+        case .scrypt:
+            hashing_root(implementation, &coinbase, bytes.map { $0 + BlockHeader.merkleRootOffset })
+            return Scrypt.hash(UnsafeRawBufferPointer(header))
+        }
+    }
+
+    private func header(merkleRoot: Hash256, ntime: UInt32, nonce: UInt32, version: UInt32) -> BlockHeader {
+        BlockHeader(
+            version: version, previousBlock: previousBlock, merkleRoot: merkleRoot, ntime: ntime, nbits: nbits, nonce: nonce)
+    }
+
+    /// The coinbase as C takes it; valid while `body` runs.
+    private func withCoinbase<R>(
+        _ context: hashing_context, _ extranonces: [UInt8], _ body: (inout hashing_coinbase) -> R
+    ) -> R {
+        withUnsafePointer(to: context) { context in
+            extranonces.withUnsafeBufferPointer { extranonces in
+                coinb2.withUnsafeBufferPointer { suffix in
+                    branchBytes.withUnsafeBufferPointer { branchBytes in
+                        var coinbase = hashing_coinbase(
+                            prefix: context, extranonces: extranonces.baseAddress, extranonces_count: extranonces.count,
+                            suffix: suffix.baseAddress, suffix_count: suffix.count, branches: branchBytes.baseAddress,
+                            branch_count: branches.count)
+                        return body(&coinbase)
+                    }
+                }
+            }
+        }
+    }
 }
 
 extension hashing_context {

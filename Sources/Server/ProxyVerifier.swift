@@ -7,9 +7,10 @@ internal import Units
 struct ProxyVerifier: PoolVerifying {
     private let policy: VerificationPolicy
 
-    init(allowsPrivatePools: Bool, minimumDifficulty: ShareDifficulty) {
+    init(allowsPrivatePools: Bool, algorithm: Algorithm, minimumDifficulty: ShareDifficulty) {
         var policy = VerificationPolicy()
         policy.allowPrivatePools = allowsPrivatePools
+        policy.algorithm = algorithm
         policy.minimumDifficulty = minimumDifficulty
         self.policy = policy
     }

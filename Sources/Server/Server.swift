@@ -86,7 +86,7 @@ public final class Server: Sendable {
         _ edge: (edge: Edge, url: String), _ deposed: AsyncStream<JournalError>, _ logger: Logger
     ) async throws -> Server {
         let verifier = ProxyVerifier(
-            allowsPrivatePools: configuration.allowsPrivatePools,
+            allowsPrivatePools: configuration.allowsPrivatePools, algorithm: configuration.rules.algorithm,
             minimumDifficulty: configuration.rules.minimumDifficulty)
         let services = APIServices(
             market: market.writer, directory: AccountStore(database), reports: ReportStore(database),
@@ -223,6 +223,7 @@ extension Server {
                 return epoch
             })
         settings.limits.minerConnections = min(settings.limits.minerConnections, try DescriptorBudget.current().miners)
+        settings.algorithm = configuration.rules.algorithm
         settings.minimumDifficulty = configuration.rules.minimumDifficulty
         settings.startDifficulty = startDifficulty(configuration.rules)
         settings.shareInterval = configuration.rules.shareInterval

@@ -53,14 +53,14 @@ public struct BillingTotals: Hashable, Sendable {
 
     /// Adds newly billable work at its delivery's terms and returns what it moves.
     ///
-    /// charge = floor(N x 65536 / (u x 86400)); fees = floor(cumulative charge x ppm / 10^6). Rounding down the
-    /// cumulative sums favours the buyer by less than a satoshi per (bid, ask, rig) in all.
+    /// charge = floor(N x h / (u x 86400)), h the algorithm's hashes per unit; fees = floor(cumulative charge x ppm /
+    /// 10^6). Rounding down the cumulative sums favours the buyer by less than a satoshi per (bid, ask, rig) in all.
     ///
     /// - Precondition: `work` is not negative
-    public mutating func add(_ work: Work, terms: Terms) -> LineAmounts {
+    public mutating func add(_ work: Work, terms: Terms, algorithm: Algorithm) -> LineAmounts {
         precondition(work >= .zero, "work is never taken back")
         weightedWork += Int128(terms.price.rawValue) * Int128(work.units)
-        let newCharge = Tariff.charge(weightedWork: weightedWork, priceUnit: terms.priceUnit)
+        let newCharge = Tariff.charge(weightedWork: weightedWork, priceUnit: terms.priceUnit, algorithm: algorithm)
         let newSellerFee = Tariff.fee(newCharge, terms.sellerFee)
         let newBuyerFee = Tariff.fee(newCharge, terms.buyerFee)
         let line = LineAmounts(
@@ -74,11 +74,11 @@ public struct BillingTotals: Hashable, Sendable {
 public enum Tariff {
     static let secondsPerDay: Int128 = 86_400
 
-    /// floor(N x 65536 / (u x 86400)), reduced by 128 so that N may be as large as all the bitcoin charged a
+    /// floor(N x h / (u x 86400)), h the algorithm's hashes per unit, reduced by 128 so that N may be as large as all the bitcoin charged a
     /// hundred times over at a price unit of 1 EH/s.
-    public static func charge(weightedWork: Int128, priceUnit: Hashrate) -> Satoshis {
+    public static func charge(weightedWork: Int128, priceUnit: Hashrate, algorithm: Algorithm) -> Satoshis {
         let divisor = Int128(priceUnit.hashesPerSecond) * (secondsPerDay / 128)
-        return Satoshis(Int64(Rounding.down(weightedWork * Int128(Work.hashesPerUnit / 128), by: divisor)))
+        return Satoshis(Int64(Rounding.down(weightedWork * Int128(algorithm.hashesPerUnit / 128), by: divisor)))
     }
 
     /// floor(amount x ppm / 10^6)
@@ -89,10 +89,10 @@ public enum Tariff {
     /// The most that `work` more can debit the buyer, whatever came before: both parts rounded up.
     ///
     /// nil when that is more than all the bitcoin there can be.
-    public static func mostDebit(for work: Work, terms: Terms) -> Satoshis? {
+    public static func mostDebit(for work: Work, terms: Terms, algorithm: Algorithm) -> Satoshis? {
         let divisor = Int128(terms.priceUnit.hashesPerSecond) * secondsPerDay
         let (weighted, overflow) = (Int128(terms.price.rawValue) * Int128(work.units))
-            .multipliedReportingOverflow(by: Int128(Work.hashesPerUnit))
+            .multipliedReportingOverflow(by: Int128(algorithm.hashesPerUnit))
         guard !overflow else { return nil }
         let charge = Rounding.up(weighted, by: divisor)
         guard charge <= Int128(Satoshis.supply.rawValue) else { return nil }
@@ -102,16 +102,16 @@ public enum Tariff {
     }
 
     /// The work that a hashrate does in a time, rounded down to units.
-    public static func work(_ hashrate: Hashrate, for time: Interval) -> Work {
+    public static func work(_ hashrate: Hashrate, for time: Interval, algorithm: Algorithm) -> Work {
         let hashes = Int128(hashrate.hashesPerSecond) * Int128(max(0, time.microseconds))
-        return Work(units: Int64(clamping: Rounding.down(hashes, by: Int128(Work.hashesPerUnit) * 1_000_000)))
+        return Work(units: Int64(clamping: Rounding.down(hashes, by: Int128(algorithm.hashesPerUnit) * 1_000_000)))
     }
 
     /// The most cumulative work of a delivery that is billed after `elapsed`: sold hashrate x time x 1.05, plus an
     /// allowance for luck.
-    public static func workCap(_ sold: Hashrate, elapsed: Interval, allowance: Work) -> Work {
+    public static func workCap(_ sold: Hashrate, elapsed: Interval, allowance: Work, algorithm: Algorithm) -> Work {
         let hashes = Int128(sold.hashesPerSecond) * Int128(max(0, elapsed.microseconds)) * 105
-        let units = Rounding.down(hashes, by: Int128(Work.hashesPerUnit) * 100_000_000)
+        let units = Rounding.down(hashes, by: Int128(algorithm.hashesPerUnit) * 100_000_000)
         return Work(units: Int64(clamping: units + Int128(allowance.units)))
     }
 }

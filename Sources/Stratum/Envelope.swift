@@ -60,6 +60,8 @@ struct Envelope {
         default: break
         }
         if let number = Envelope.shortInteger(literal) { return .number(number) }
+        // It goes back as it came, and what goes out is UTF-8.
+        guard String(validating: literal, as: UTF8.self) != nil else { throw .invalid(.id) }
         return .literal(Array(literal))
     }
 

@@ -124,7 +124,8 @@ struct JSON {
 
     private mutating func skipNumber() throws(WireError) {
         if byte == UInt8(ascii: "-") { at += 1 }
-        try skipDigits()
+        // No digit follows a leading zero: ids go back as they came, and 04 is no JSON.
+        if byte == UInt8(ascii: "0") { at += 1 } else { try skipDigits() }
         if byte == UInt8(ascii: ".") {
             at += 1
             try skipDigits()

@@ -19,6 +19,8 @@ public struct MinerSession: Sendable {
         public var handshakeTimeout = Interval.seconds(60)
         /// In bytes, the line's end included.
         public var lineLimit = 32_768
+        /// What the miner's difficulties and targets mean.
+        public var algorithm = Algorithm.sha256d
 
         public init() {}
     }
@@ -210,9 +212,9 @@ extension MinerSession {
     }
 
     private func difficulty(suggestedBy parameters: inout ParameterReader) throws(WireError) -> DecimalDifficulty {
-        let units = try parameters.target().difficultyUnits
+        let units = configuration.algorithm.units(of: try parameters.target())
         guard units >= 1 else { throw .invalid(.target) }
-        return DecimalDifficulty(ShareDifficulty(units: units))
+        return configuration.algorithm.decimal(ShareDifficulty(units: units))
     }
 
     private mutating func subscribe(_ parameters: inout ParameterReader, _ id: MessageID) throws(WireError) -> Action {

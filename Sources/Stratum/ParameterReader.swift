@@ -43,18 +43,19 @@ struct ParameterReader {
         UnsafeRawBufferPointer(rebasing: json.bytes[range])
     }
 
-    /// - Parameter limit: in bytes as written
+    /// - Parameter limit: in bytes, as written and as read: repaired UTF-8 is longer
     mutating func string(limit: Int) throws(WireError) -> String {
         let range = try nextString()
         guard range.count <= limit else { throw .tooLong }
-        return json.text(range)
+        let text = json.text(range)
+        guard text.utf8.count <= limit else { throw .tooLong }
+        return text
     }
 
     /// A string; null, another kind of value or nothing at all is nil. Longer strings are cut.
     mutating func lenientString(limit: Int) throws(WireError) -> String? {
         guard !isAtEnd else { return nil }
         guard let range = inside(try next()) else { return nil }
-        guard range.count > limit else { return json.text(range) }
         return json.text(range).cut(toBytes: limit)
     }
 
@@ -255,8 +256,11 @@ struct ErrorReader {
 }
 
 extension String {
-    /// The text itself, or its first bytes; a character cut in two is repaired.
+    /// The text itself, or as many of its first characters as these bytes hold.
     func cut(toBytes limit: Int) -> String {
-        utf8.count <= limit ? self : String(decoding: utf8.prefix(limit), as: UTF8.self)
+        guard utf8.count > limit else { return self }
+        var end = utf8.index(utf8.startIndex, offsetBy: limit)
+        while String.UnicodeScalarView.Index(end, within: unicodeScalars) == nil { end = utf8.index(before: end) }
+        return String(unicodeScalars[..<end])
     }
 }

@@ -129,7 +129,7 @@ public struct PoolSession: Sendable {
     public private(set) var extranonce1: [UInt8]?
     public private(set) var extranonce2Size: Int?
     /// The difficulty of the next job; 1 when the pool never said.
-    public private(set) var difficulty: DecimalDifficulty = DecimalDifficulty(ShareDifficulty(units: 65_536))
+    public private(set) var difficulty: DecimalDifficulty = .one
 
     public init(_ configuration: Configuration) { self.configuration = configuration }
 

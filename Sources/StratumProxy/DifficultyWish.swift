@@ -4,6 +4,7 @@ import Units
 struct DifficultyWish {
     private(set) var difficulty: ShareDifficulty
     private let interval: Interval
+    private let algorithm: Algorithm
     private var floor: ShareDifficulty
     private var since: Timestamp
     private var shares = 0
@@ -12,24 +13,29 @@ struct DifficultyWish {
     private var isSettled = false
 
     /// Firmware keeps difficulties in 32 bits.
-    static let ceiling = ShareDifficulty(units: 65_536 * 0x7fff_ffff)
+    static func ceiling(_ algorithm: Algorithm) -> ShareDifficulty {
+        ShareDifficulty(units: algorithm.unitsPerDifficulty * 0x7fff_ffff)
+    }
 
-    init(start: ShareDifficulty, minimum: ShareDifficulty, interval: Interval, now: Timestamp) {
+    init(
+        start: ShareDifficulty, minimum: ShareDifficulty, interval: Interval, algorithm: Algorithm = .sha256d, now: Timestamp
+    ) {
         self.interval = interval
+        self.algorithm = algorithm
         floor = minimum
         since = now
-        difficulty = DifficultyWish.rounded(max(start, minimum))
+        difficulty = DifficultyWish.rounded(max(start, minimum), algorithm)
     }
 
     /// The miner asked for it; what it does from now on counts anyway.
     mutating func suggest(_ wish: DecimalDifficulty, now: Timestamp) {
-        difficulty = clamped(Double(max(wish.wholeUnits, 1)))
+        difficulty = clamped(Double(max(algorithm.wholeUnits(of: wish), 1)))
         restart(now)
     }
 
     /// The miner wants no less.
     mutating func require(_ minimum: DecimalDifficulty, now: Timestamp) {
-        floor = max(floor, min(DifficultyWish.ceiling, ShareDifficulty(units: max(minimum.wholeUnits, 1))))
+        floor = max(floor, min(DifficultyWish.ceiling(algorithm), ShareDifficulty(units: max(algorithm.wholeUnits(of: minimum), 1))))
         difficulty = clamped(Double(max(difficulty, floor).units))
         restart(now)
     }
@@ -78,12 +84,13 @@ struct DifficultyWish {
     }
 
     private func clamped(_ units: Double) -> ShareDifficulty {
-        let bounded = min(max(units, Double(floor.units)), Double(DifficultyWish.ceiling.units))
-        return max(floor, DifficultyWish.rounded(ShareDifficulty(units: max(1, Int64(bounded)))))
+        let bounded = min(max(units, Double(floor.units)), Double(DifficultyWish.ceiling(algorithm).units))
+        return max(floor, DifficultyWish.rounded(ShareDifficulty(units: max(1, Int64(bounded))), algorithm))
     }
 
     /// From difficulty 1 on, whole difficulties: some firmware knows no others.
-    static func rounded(_ difficulty: ShareDifficulty) -> ShareDifficulty {
-        difficulty.units >= 65_536 ? ShareDifficulty(units: difficulty.units / 65_536 * 65_536) : difficulty
+    static func rounded(_ difficulty: ShareDifficulty, _ algorithm: Algorithm) -> ShareDifficulty {
+        let one = algorithm.unitsPerDifficulty
+        return difficulty.units >= one ? ShareDifficulty(units: difficulty.units / one * one) : difficulty
     }
 }

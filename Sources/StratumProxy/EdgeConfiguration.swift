@@ -10,6 +10,8 @@ public struct EdgeConfiguration: Sendable {
     /// Allots a new epoch when a spool is created; the spool keeps it.
     public var allotEpoch: @Sendable () async throws -> Int64
 
+    /// What the market trades.
+    public var algorithm = Algorithm.sha256d
     /// The market's lowest difficulty: no job is ever assigned less.
     public var minimumDifficulty = ShareDifficulty(units: 65_536)
     /// What a rig starts with that states no wish of its own.

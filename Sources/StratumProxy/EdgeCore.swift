@@ -198,7 +198,7 @@ final class EdgeCore {
 
     private func rig(_ id: RigID) -> Rig {
         if let known = rigs[id] { return known }
-        let made = Rig(id: id, now: now())
+        let made = Rig(id: id, algorithm: configuration.algorithm, now: now())
         rigs[id] = made
         return made
     }
@@ -305,7 +305,8 @@ final class EdgeCore {
     func assigned(_ difficulty: ShareDifficulty) -> AssignedDifficulty {
         if let known = difficulties[difficulty] { return known }
         if difficulties.count >= 4096 { difficulties = [:] }
-        let made = AssignedDifficulty(difficulty, target: configuration.takesAnyHash ? .max : difficulty.target)
+        let made = AssignedDifficulty(
+            difficulty, target: configuration.takesAnyHash ? .max : configuration.algorithm.target(of: difficulty))
         difficulties[difficulty] = made
         return made
     }

@@ -42,12 +42,14 @@ final class MinerConnection: LineReceiver {
         self.turn = turn
         connectedAt = now
         let configuration = core.configuration
-        session = MinerSession(connectedAt: now)
+        var settings = MinerSession.Configuration()
+        settings.algorithm = configuration.algorithm
+        session = MinerSession(settings, connectedAt: now)
         output = LineOutput(channel: channel, queue: core.flushes, limit: configuration.limits.outputBytes)
         jobs = RigJobTable(limit: configuration.limits.jobsPerRig)
         wish = DifficultyWish(
             start: configuration.startDifficulty, minimum: configuration.minimumDifficulty,
-            interval: configuration.shareInterval, now: now)
+            interval: configuration.shareInterval, algorithm: configuration.algorithm, now: now)
     }
 
     func start(on channel: any Channel) throws {
@@ -243,7 +245,7 @@ final class MinerConnection: LineReceiver {
         }
         let difficulty = effectiveDifficulty(work)
         if difficulty != sentDifficulty {
-            send(Line.setDifficulty(DecimalDifficulty(difficulty)))
+            send(Line.setDifficulty(work.algorithm.decimal(difficulty)))
             sentDifficulty = difficulty
         }
         let now = core.now()
@@ -257,7 +259,7 @@ final class MinerConnection: LineReceiver {
     private func effectiveDifficulty(_ work: PoolWork) -> ShareDifficulty {
         var units = min(wish.difficulty.units, work.poolUnits)
         if let limit = core.maxDifficulty(of: self) { units = min(units, limit.units) }
-        let rounded = DifficultyWish.rounded(ShareDifficulty(units: max(1, units)))
+        let rounded = DifficultyWish.rounded(ShareDifficulty(units: max(1, units)), work.algorithm)
         return max(rounded, core.configuration.minimumDifficulty)
     }
 

@@ -81,7 +81,7 @@ final class PoolConnection: PoolLinkOwner {
     /// The rig would find too many shares for this pool.
     private func floods(_ miner: MinerConnection, _ work: PoolWork) -> Bool {
         let rate = Double(core.configuration.limits.sharesPerRigAndSecond)
-        return miner.hashrate > Double(work.poolUnits) * Double(Work.hashesPerUnit) * rate
+        return miner.hashrate > Double(work.poolUnits) * Double(work.algorithm.hashesPerUnit) * rate
     }
 
     /// Asks the pool for the rigs' wishes where its difficulty is too low for one; at most once a minute.
@@ -90,7 +90,7 @@ final class PoolConnection: PoolLinkOwner {
         nextSuggestion = now + .seconds(5)
         guard let flooding = rigs.values.first(where: { floods($0, current) }) else { return }
         nextSuggestion = now + .seconds(60)
-        link?.suggest(DecimalDifficulty(flooding.wish.difficulty))
+        link?.suggest(current.algorithm.decimal(flooding.wish.difficulty))
     }
 
     func join(_ miner: MinerConnection) { rigs[ObjectIdentifier(miner)] = miner }
@@ -200,14 +200,14 @@ final class PoolConnection: PoolLinkOwner {
 
     private func usableFold(_ job: PoolJob) -> CoinbaseFold? {
         defect = nil
-        let minimum = core.configuration.minimumDifficulty
+        let algorithm = core.configuration.algorithm, minimum = core.configuration.minimumDifficulty
         guard let fold = try? CoinbaseFold(poolExtranonce1: job.extranonce1, poolExtranonce2Size: job.extranonce2Size)
         else {
             defect = "the pool's extranonce2 size \(job.extranonce2Size) is below \(ExtranonceLayout.standard.byteCount)"
             return nil
         }
-        guard job.difficulty.wholeUnits >= minimum.units else {
-            defect = "the pool's difficulty \(job.difficulty) is below the market's minimum \(minimum)"
+        guard algorithm.wholeUnits(of: job.difficulty) >= minimum.units else {
+            defect = "the pool's difficulty \(job.difficulty) is below the market's minimum \(algorithm.decimal(minimum))"
             return nil
         }
         let size = job.job.coinb1.count + job.extranonce1.count + fold.paddingSize + job.job.coinb2.count

@@ -156,11 +156,12 @@ extension VerificationReport {
     }
 
     private mutating func add(_ job: PoolJob, policy: VerificationPolicy) -> Bool {
-        let isHighEnough = job.difficulty.wholeUnits >= policy.minimumDifficulty.units
+        let isHighEnough = policy.algorithm.wholeUnits(of: job.difficulty) >= policy.minimumDifficulty.units
         add(
             .difficulty, isHighEnough,
             isHighEnough
-                ? "\(job.difficulty)" : "\(job.difficulty) is below the market's minimum of \(policy.minimumDifficulty)")
+                ? "\(job.difficulty)"
+                : "\(job.difficulty) is below the market's minimum of \(policy.algorithm.decimal(policy.minimumDifficulty))")
         guard isHighEnough else { return false }
         let needed = ExtranonceLayout.standard.byteCount
         let fits = job.extranonce2Size >= needed

@@ -10,6 +10,7 @@ final class PoolWork {
     let fold: CoinbaseFold
     let job: Job
     let template: WorkTemplate
+    let algorithm: Algorithm
     let versionMask: UInt32
     /// A share whose hash does not exceed it is one for the pool.
     let poolTarget: Target
@@ -31,8 +32,9 @@ final class PoolWork {
         self.fold = fold
         job = poolJob.job
         versionMask = poolJob.versionMask
-        poolTarget = connection.core.configuration.takesAnyHash ? .max : poolJob.difficulty.target
-        poolUnits = poolJob.difficulty.wholeUnits
+        algorithm = connection.core.configuration.algorithm
+        poolTarget = connection.core.configuration.takesAnyHash ? .max : algorithm.target(of: poolJob.difficulty)
+        poolUnits = algorithm.wholeUnits(of: poolJob.difficulty)
         self.space = space
         self.connection = connection
         template = WorkTemplate(

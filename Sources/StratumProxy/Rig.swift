@@ -5,6 +5,7 @@ import Units
 /// A rig as its edge knows it, connected or not.
 final class Rig {
     let id: RigID
+    let algorithm: Algorithm
     var entry: RigEntry?
     var route = RigRoute()
     /// Until that is closed.
@@ -22,8 +23,9 @@ final class Rig {
     private var soldSince: Timestamp
     private var reported: Double?
 
-    init(id: RigID, now: Timestamp) {
+    init(id: RigID, algorithm: Algorithm = .sha256d, now: Timestamp) {
         self.id = id
+        self.algorithm = algorithm
         recent = WorkWindow(width: .seconds(5), count: 62, now: now)
         long = WorkWindow(width: .seconds(60), count: 60, now: now)
         sold = WorkWindow(width: .seconds(60), count: 60, now: now)
@@ -61,7 +63,7 @@ final class Rig {
     /// The long average once there are 30 shares.
     func measured(now: Timestamp) -> (hashrate: Double, relativeSigma: Double)? {
         let sum = long.sum(last: 60, at: now)
-        guard sum.shares >= 30, let rate = sum.hashesPerSecond else { return nil }
+        guard sum.shares >= 30, let rate = sum.hashesPerSecond(algorithm) else { return nil }
         return (rate, sum.relativeSigma)
     }
 
@@ -85,18 +87,18 @@ final class Rig {
             now - soldSince >= .seconds(660)
         else { return nil }
         let expected = Double(route.hashrate.hashesPerSecond)
-        let perShare = Double(difficulty.units) * Double(Work.hashesPerUnit)
+        let perShare = Double(difficulty.units) * Double(algorithm.hashesPerUnit)
         let minutes = max(10, Int((60 * perShare / expected / 60).rounded(.up)))
         // The unfinished minute is one more bucket.
         guard expected > 0, minutes < 60, now - soldSince >= .seconds(Int64(minutes + 1) * 60) else { return nil }
         let sum = sold.sum(last: minutes + 1, at: now)
-        guard let rate = sum.hashesPerSecond, rate < expected * 0.8 else { return nil }
+        guard let rate = sum.hashesPerSecond(algorithm), rate < expected * 0.8 else { return nil }
         soldSince = now
         return (route.delivery, Hashrate(rounding: rate))
     }
 
     func hashrate(seconds: Int64, now: Timestamp) -> Hashrate {
         let sum = recent.sum(last: Int(seconds / 5), at: now)
-        return Hashrate(rounding: sum.units * Double(Work.hashesPerUnit) / Double(seconds))
+        return Hashrate(rounding: sum.units * Double(algorithm.hashesPerUnit) / Double(seconds))
     }
 }

@@ -36,9 +36,9 @@ struct ShareChecker {
             return invalid("Ntime out of range")
         }
         guard let version = share.version(of: work.job, mask: mask) else { return invalid("Invalid version bits") }
-        let header = work.template.header(
-            extranonce1: [], extranonce2: extranonce2, ntime: share.ntime, nonce: share.nonce, version: version)
-        let hashed = ShareCheck(header, assigned: job.target)
+        let hashed = work.template.check(
+            extranonces: extranonce2, ntime: share.ntime, nonce: share.nonce, version: version, assigned: job.target,
+            algorithm: work.algorithm)
         var checked = CheckedShare(verdict: .valid, extranonce2: extranonce2, version: version, hash: hashed.hash)
         checked.meetsPool = hashed.hash.meets(work.poolTarget)
         checked.meetsNetwork = hashed.meetsNetwork

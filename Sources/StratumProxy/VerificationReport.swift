@@ -4,6 +4,8 @@ public import Units
 public struct VerificationPolicy: Sendable, Hashable {
     /// Lets pools have private, loopback and link-local addresses.
     public var allowPrivatePools = false
+    /// What the market trades.
+    public var algorithm = Algorithm.sha256d
     /// The market's lowest difficulty: a pool below it would get fewer shares than it asks for.
     public var minimumDifficulty = ShareDifficulty(units: 65_536)
     /// Time for each connection, from resolving to the first job.

@@ -19,9 +19,9 @@ struct WorkWindow {
         var active = Interval.zero
 
         /// nil without any time.
-        var hashesPerSecond: Double? {
+        func hashesPerSecond(_ algorithm: Algorithm) -> Double? {
             active.microseconds > 0
-                ? units * Double(Work.hashesPerUnit) * 1_000_000 / Double(active.microseconds) : nil
+                ? units * Double(algorithm.hashesPerUnit) * 1_000_000 / Double(active.microseconds) : nil
         }
 
         /// Standard deviation of the hashrate, as a part of it.

@@ -55,15 +55,12 @@ public struct Hashrate: Hashable, Comparable, Sendable, CustomStringConvertible 
     public var description: String { "\(hashesPerSecond) H/s" }
 }
 
-/// Verified work in whole units of ``Work/hashesPerUnit`` expected hashes.
+/// Verified work in whole units of the market's ``Algorithm/hashesPerUnit`` expected hashes.
 ///
 /// A share of difficulty d stands for d x 65,536 units on SHA256D.
 @frozen
 public struct Work: Hashable, Comparable, Sendable, CustomStringConvertible {
     public var units: Int64
-
-    /// Expected hashes behind one unit of work.
-    public static let hashesPerUnit: Int64 = 65_536
 
     @inlinable public init(units: Int64) { self.units = units }
     public static let zero = Work(units: 0)

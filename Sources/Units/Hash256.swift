@@ -49,11 +49,9 @@ public struct Hash256: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension Target {
-    /// floor(0xffff x 2^224 / self), saturated at Int64.max: the most work units a share whose hash is this number,
-    /// or an assignment with this target, can stand for. 65,536 units are difficulty 1. Zero saturates.
-    public var difficultyUnits: Int64 {
-        let dividend = Target(l0: 0, l1: 0, l2: 0, l3: 0xffff << 32)
-        guard self != .zero else { return .max }
+    /// floor(dividend / divisor), saturated at Int64.max, also for a divisor of zero.
+    static func quotient(_ dividend: Target, by divisor: Target) -> Int64 {
+        guard divisor != .zero else { return .max }
         var remainder = Target.zero
         var quotient: UInt64 = 0
         for bit in (0..<256).reversed() {
@@ -61,8 +59,8 @@ extension Target {
             remainder = remainder.shiftedLeftByOne(adding: dividend.bit(bit))
             guard quotient >> 62 == 0 else { return .max }
             quotient <<= 1
-            if overflow || !(remainder < self) {
-                remainder = remainder.wrappingSubtract(self)
+            if overflow || !(remainder < divisor) {
+                remainder = remainder.wrappingSubtract(divisor)
                 quotient |= 1
             }
         }

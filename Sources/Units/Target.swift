@@ -43,16 +43,20 @@ public struct Target: Hashable, Comparable, Sendable, CustomStringConvertible {
         let shift = 8 * (exponent - 3)
         let width = 64 - mantissa.leadingZeroBitCount
         guard width + shift <= 256 else { return nil }
-        var limbs: [UInt64] = [0, 0, 0, 0, 0]
-        limbs[shift / 64] = mantissa << UInt64(shift % 64)
-        if shift % 64 != 0 { limbs[shift / 64 + 1] = mantissa >> UInt64(64 - shift % 64) }
-        self.init(l0: limbs[0], l1: limbs[1], l2: limbs[2], l3: limbs[3])
+        let low = mantissa << UInt64(shift % 64)
+        let high = shift % 64 == 0 ? 0 : mantissa >> UInt64(64 - shift % 64)
+        switch shift / 64 {
+        case 0: self.init(l0: low, l1: high, l2: 0, l3: 0)
+        case 1: self.init(l0: 0, l1: low, l2: high, l3: 0)
+        case 2: self.init(l0: 0, l1: 0, l2: low, l3: high)
+        default: self.init(l0: 0, l1: 0, l2: 0, l3: low)
+        }
     }
 }
 
-/// A difficulty that Hashspot assigns: a whole number of work units (1/65,536 of difficulty 1), at least 1.
+/// A difficulty that Hashspot assigns: a whole number of the market's work units, at least 1.
 ///
-/// A share found at it is credited exactly that much work.
+/// A share found at it is credited exactly that much work. Its target and its decimal are the ``Algorithm``'s to say.
 @frozen
 public struct ShareDifficulty: Hashable, Comparable, Sendable, CustomStringConvertible {
     public var units: Int64
@@ -65,16 +69,12 @@ public struct ShareDifficulty: Hashable, Comparable, Sendable, CustomStringConve
 
     @inlinable public static func < (a: ShareDifficulty, b: ShareDifficulty) -> Bool { a.units < b.units }
     @inlinable public var work: Work { Work(units: units) }
-
-    /// 0xffff x 2^224 / units: difficulty 1 (65,536 units) is the pool's usual 0xffff x 2^208.
-    public var target: Target { Target.divide(0xffff, shiftedLeft: 224, by: UInt64(units)) }
-
-    /// The exact decimal that is sent in `mining.set_difficulty`.
-    public var decimal: String { DecimalDifficulty.text(units: units) }
-    public var description: String { decimal }
+    public var description: String { "\(work)" }
 }
 
 /// A difficulty as a pool or miner states it: an exact decimal, mantissa x 10^-scale, above zero.
+///
+/// What it is in units of work and as a target is the ``Algorithm``'s to say.
 @frozen
 public struct DecimalDifficulty: Hashable, Sendable, CustomStringConvertible {
     public var mantissa: UInt64
@@ -87,32 +87,13 @@ public struct DecimalDifficulty: Hashable, Sendable, CustomStringConvertible {
         (self.mantissa, self.scale) = (mantissa, scale)
     }
 
-    public init(_ difficulty: ShareDifficulty) {
-        // units / 2^16 = units x 5^16 / 10^16; reduced while even tens remain.
-        var mantissa = Int128(difficulty.units) * 152_587_890_625
-        var scale = 16
-        while scale > 0, mantissa % 10 == 0 || mantissa > Int128(UInt64.max) {
-            mantissa /= 10
-            scale -= 1
-        }
-        self.mantissa = UInt64(clamping: mantissa)
-        self.scale = scale
-    }
+    init(reduced mantissa: UInt64, scale: Int) { (self.mantissa, self.scale) = (mantissa, scale) }
 
-    /// The largest hash that is a share of this difficulty: floor(0xffff x 2^208 x 10^scale / mantissa), saturated.
-    public var target: Target {
-        var power: UInt64 = 1
-        for _ in 0..<scale { power *= 10 }
-        return Target.divide(0xffff, shiftedLeft: 208, times: power, by: mantissa)
-    }
+    /// What a pool means that never stated one.
+    public static let one = DecimalDifficulty(reduced: 1, scale: 0)
 
-    /// The largest whole number of work units that is not above this difficulty; 0 below one unit.
-    public var wholeUnits: Int64 {
-        var power: Int128 = 1
-        for _ in 0..<scale { power *= 10 }
-        let units = Int128(mantissa) * 65_536 / power
-        return Int64(clamping: units)
-    }
+    /// 10^scale
+    var power: UInt64 { (0..<scale).reduce(1) { power, _ in power * 10 } }
 
     public var description: String {
         let digits = String(mantissa)
@@ -123,8 +104,6 @@ public struct DecimalDifficulty: Hashable, Sendable, CustomStringConvertible {
         if text.last == "." { text.removeLast() }
         return String(text)
     }
-
-    static func text(units: Int64) -> String { DecimalDifficulty(ShareDifficulty(units: units)).description }
 }
 
 extension Target {

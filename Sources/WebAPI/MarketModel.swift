@@ -19,6 +19,8 @@ struct RulesModel: Encodable {
     var sellerFeePPM: Int64
     var buyerFeePPM: Int64
     var minimumDifficulty: String
+    /// Expected hashes behind a unit in which work is counted.
+    var workUnitHashes: Int64
     var smallestSlicePPM: Int64
     var mostOrders: Int64
     var awayLimitSeconds: Int64
@@ -39,7 +41,8 @@ struct RulesModel: Encodable {
         shortestTermSeconds = rules.shortestTerm.microseconds / 1_000_000
         sellerFeePPM = rules.sellerFee.rawValue
         buyerFeePPM = rules.buyerFee.rawValue
-        minimumDifficulty = rules.minimumDifficulty.decimal
+        minimumDifficulty = rules.algorithm.decimal(rules.minimumDifficulty).description
+        workUnitHashes = rules.algorithm.hashesPerUnit
         smallestSlicePPM = rules.smallestSlice.rawValue
         mostOrders = rules.mostOrders
         awayLimitSeconds = rules.awayLimit.microseconds / 1_000_000

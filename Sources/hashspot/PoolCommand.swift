@@ -29,7 +29,10 @@ struct PoolCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Serve the accounts as JSON on this port; 0 takes any free one.", valueName: "port"))
     var http: Int?
 
-    @Option(help: "Difficulty of shares; may be a fraction.")
+    @Option(help: "What miners hash: sha256d, or scrypt as Litecoin does.")
+    var algorithm = Algorithm.sha256d
+
+    @Option(help: "Difficulty of shares, as the algorithm's pools count it; may be a fraction.")
     var difficulty = "1"
 
     @Option(help: "Bytes of extranonce2, 1 to 16.")
@@ -88,6 +91,8 @@ struct PoolCommand: AsyncParsableCommand {
         configuration.host = host
         configuration.port = port
         configuration.httpPort = http
+        configuration.algorithm = algorithm
+        configuration.nbits = MiningPoolConfiguration.usualNbits(algorithm)
         configuration.difficulty = try DecimalDifficulty(argument: difficulty, "--difficulty")
         configuration.extranonce2Size = extranonce2Size
         configuration.versionMask = try mask()

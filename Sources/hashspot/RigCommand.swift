@@ -11,7 +11,7 @@ struct RigCommand: AsyncParsableCommand {
         commandName: "rig",
         abstract: "Mine on this machine's processor, as a rig would.",
         discussion: """
-            Connects to a Stratum V1 pool (or to Hashspot's own rig port) and does real SHA-256d proof of work. It is meant \
+            Connects to a Stratum V1 pool (or to Hashspot's own rig port) and does real proof of work. It is meant \
             for trying things out: a processor finds a share of difficulty 0.001 every fraction of a second, and never a \
             block.
 
@@ -30,6 +30,9 @@ struct RigCommand: AsyncParsableCommand {
 
     @Option(help: "The worker's password; most pools do not look at it.")
     var password = "x"
+
+    @Option(help: "What to hash: sha256d, or scrypt as Litecoin does.")
+    var algorithm = Algorithm.sha256d
 
     @Option(help: "Threads that hash, 1 to 256.")
     var threads = 1
@@ -65,6 +68,7 @@ struct RigCommand: AsyncParsableCommand {
             throw CommandFailure(description: "--user is not 1 to \(Submission.maximalWorkerBytes) bytes long")
         }
         var configuration = MinerConfiguration(pool: try address(), user: user, password: password)
+        configuration.algorithm = algorithm
         configuration.threads = threads
         configuration.maximalHashrate = try rate.map(RigCommand.hashrate)
         configuration.rollsVersion = versionRolling

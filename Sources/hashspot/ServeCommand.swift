@@ -9,11 +9,23 @@ import Synchronization
 enum MarketPreset: String, ExpressibleByArgument, CaseIterable {
     case sha256d
     case demo
+    case scrypt
+    case scryptDemo = "scrypt-demo"
 
     var rules: MarketRules {
         switch self {
         case .sha256d: .sha256d
         case .demo: .demo
+        case .scrypt: .scrypt
+        case .scryptDemo: .scryptDemo
+        }
+    }
+
+    /// For trying out on a processor: everything happens soon.
+    var isDemo: Bool {
+        switch self {
+        case .demo, .scryptDemo: true
+        case .sha256d, .scrypt: false
         }
     }
 }
@@ -55,7 +67,10 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("What sellers are told to point rigs at.", valueName: "stratum+tcp://host:port"))
     var publicStratumURL: String?
 
-    @Option(help: "The market: sha256d (lots of 1 TH/s), or demo (lots of 100 kH/s, for processors).")
+    @Option(help: """
+        The market: sha256d (lots of 1 TH/s), scrypt (lots of 1 MH/s), or for processors demo (SHA-256d, lots of 100 kH/s) \
+        and scrypt-demo (lots of 100 H/s).
+        """)
     var market = MarketPreset.sha256d
 
     @Flag(help: "Let buyers name pools at private and loopback addresses.")
@@ -124,7 +139,7 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.rawShares = rawShares
         configuration.retention.shareDays = shareDays
         configuration.retention.slotDays = slotDays
-        if market == .demo { configuration.verificationInterval = .seconds(5) }
+        if market.isDemo { configuration.verificationInterval = .seconds(5) }
         return configuration
     }
 }

@@ -39,6 +39,8 @@ import Testing
         ([0x80], .truncated),
         ([255, 255, 255, 255, 255, 255, 255, 255, 255, 2], .malformedInteger),
         ([255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1], .malformedInteger),
+        ([0x80, 0], .malformedInteger),
+        ([0xff, 0x80, 0], .malformedInteger),
     ] as [([UInt8], BinaryCodingError)])
     func refusesIntegersThatAreNone(_ bytes: [UInt8], _ error: BinaryCodingError) {
         #expect(throws: error) {

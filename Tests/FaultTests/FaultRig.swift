@@ -1,6 +1,7 @@
 import Foundation
 import ProofOfWork
 import Stratum
+import TestSupport
 import Synchronization
 import Units
 

@@ -258,7 +258,7 @@ public struct History {
         let totals = state.deliveries.values.sorted { $0.id < $1.id }.compactMap { delivery -> DeliveryTotal? in
             rigs[delivery.id] = delivery.rig
             guard random.chance(60) else { return nil }
-            let more = random.int64(0...max(1, delivery.workCap(at: now).units / 2))
+            let more = random.int64(0...max(1, delivery.workCap(at: now, algorithm: .sha256d).units / 2))
             return DeliveryTotal(
                 delivery: delivery.id, billableWork: Work(units: delivery.settledWork.units + more),
                 isFinal: random.chance(40))

@@ -170,6 +170,9 @@ final class TestMarket {
         }
     }
 
+    /// Proves journal and tables, as `hashspot verify` does.
+    func verify() async throws -> StorageVerification { try await Server.verify(configuration) { _ in } }
+
     /// Every invariant that is broken.
     func brokenInvariants() async throws -> [String] {
         try await tables { try await Audit($0).run().filter { $0.violations > 0 }.map(\.invariant) }
@@ -179,9 +182,13 @@ final class TestMarket {
 }
 
 /// A pool of our own for tests, at a difficulty that makes many shares.
-func startPool(seed: UInt64, extranonce2Size: Int = 8) async throws -> (pool: MiningPool, url: String) {
+func startPool(
+    seed: UInt64, extranonce2Size: Int = 8, algorithm: Algorithm = .sha256d
+) async throws -> (pool: MiningPool, url: String) {
     var configuration = MiningPoolConfiguration()
-    configuration.difficulty = DecimalDifficulty(ShareDifficulty(units: 2))
+    configuration.algorithm = algorithm
+    configuration.nbits = MiningPoolConfiguration.usualNbits(algorithm)
+    configuration.difficulty = algorithm.decimal(ShareDifficulty(units: algorithm == .sha256d ? 2 : 1))
     configuration.extranonce2Size = extranonce2Size
     configuration.seed = seed
     configuration.reportInterval = nil
@@ -193,9 +200,12 @@ func startPool(seed: UInt64, extranonce2Size: Int = 8) async throws -> (pool: Mi
 }
 
 /// A rig that hashes for real, some MH/s, and comes back quickly.
-func makeMiner(port: Int, user: String, password: String) throws -> Miner {
+func makeMiner(port: Int, user: String, password: String, algorithm: Algorithm = .sha256d) throws -> Miner {
     var configuration = MinerConfiguration(
         pool: try PoolAddress(parsing: "stratum+tcp://127.0.0.1:\(port)"), user: user, password: password)
+    configuration.algorithm = algorithm
+    // A library in a debug build does some hundred scrypts a second.
+    if algorithm == .scrypt { configuration.threads = 2 }
     configuration.maximalHashrate = 2_000_000
     configuration.initialBackoff = .milliseconds(100)
     configuration.maximalBackoff = .milliseconds(500)

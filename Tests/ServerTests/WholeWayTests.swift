@@ -7,9 +7,10 @@ import Server
 import Store
 import TestSupport
 import Testing
+import Units
 
 /// A seller with a rig on offer, a buyer with funds and a verified pool, and a running miner.
-private final class Trade {
+final class Trade {
     let market: TestMarket
     let buyerPool: MiningPool
     let sellerPool: MiningPool
@@ -19,12 +20,17 @@ private final class Trade {
     let rig: Int64
     let miner: Miner
     private let mining: Task<Void, any Error>
+    private let price: Int64
 
-    /// - Parameter market: started
-    init(_ market: TestMarket) async throws {
+    /// - Parameters:
+    ///   - market: started
+    ///   - price: the ask's
+    init(_ market: TestMarket, price: Int64 = 1_000_000) async throws {
         self.market = market
-        let home = try await startPool(seed: 1)
-        let away = try await startPool(seed: 2, extranonce2Size: 6)
+        self.price = price
+        let algorithm = market.configuration.rules.algorithm
+        let home = try await startPool(seed: 1, algorithm: algorithm)
+        let away = try await startPool(seed: 2, extranonce2Size: 6, algorithm: algorithm)
         (sellerPool, buyerPool) = (home.pool, away.pool)
         seller = try await market.customer("seller", .seller)
         buyer = try await market.customer("buyer", .buyer)
@@ -38,11 +44,11 @@ private final class Trade {
         target = try await Trade.target(api, buyer, away.url, "buyer.away")
         let registered = try await api.call("POST", "/v1/rigs", seller, ["name": "rig", "fallbackPoolTargetID": fallback])
         rig = try #require(registered.int("id"), "\(registered)")
-        let ask = try await api.call("POST", "/v1/asks", seller, ["price": 1_000_000, "rigID": rig, "lots": "all"])
+        let ask = try await api.call("POST", "/v1/asks", seller, ["price": price, "rigID": rig, "lots": "all"])
         try #require(ask.status == 201, "\(ask)")
         let miner = try makeMiner(
             port: market.configuration.stratumPort, user: registered.text("user") ?? "",
-            password: registered.text("password") ?? "")
+            password: registered.text("password") ?? "", algorithm: algorithm)
         self.miner = miner
         mining = Task { try await miner.run() }
         try await eventually("the ask is in the book") {
@@ -60,7 +66,7 @@ private final class Trade {
 
     func bid() async throws -> Int64 {
         let bid = try await market.api.call("POST", "/v1/bids", buyer, [
-            "price": 1_500_000, "lots": 1000, "poolTargetIDs": [target],
+            "price": price * 3 / 2, "lots": 1000, "poolTargetIDs": [target],
         ])
         return try #require(bid.int("id"), "\(bid)")
     }
@@ -94,14 +100,31 @@ private final class Trade {
     }
 }
 
-private func number(_ item: [String: Any]?, _ name: String) -> Int64 { (item?[name] as? NSNumber)?.int64Value ?? 0 }
+func number(_ item: [String: Any]?, _ name: String) -> Int64 { (item?[name] as? NSNumber)?.int64Value ?? 0 }
 
 @Suite(.serialized) struct WholeWayTests {
     @Test(arguments: Engine.allCases)
     func aRigIsSoldDeliveredAndBilled(_ engine: Engine) async throws {
         let market = try await TestMarket(engine)
+        // By the design's formula: work x 65536 x price / (u x 86400).
+        try await sellDeliverAndBill(market, price: 1_000_000) { $0 * 65_536 * 1_000_000 / (1_000_000 * 86_400) }
+    }
+
+    /// The second market: rig, edge and pools do real scrypt, and work is counted and billed in its own units.
+    @Test(arguments: Engine.allCases)
+    func aScryptRigIsSoldDeliveredAndBilled(_ engine: Engine) async throws {
+        let market = try await TestMarket(engine)
+        var rules = MarketRules.scryptDemo
+        rules.term = .seconds(300)
+        rules.shareInterval = .milliseconds(100)
+        market.configuration.rules = rules
+        try await sellDeliverAndBill(market, price: 100_000_000) { $0 * 256 * 100_000_000 / (1000 * 86_400) }
+    }
+
+    /// - Parameter formula: the charge for so many units of work
+    private func sellDeliverAndBill(_ market: TestMarket, price: Int64, _ formula: (Int64) -> Int64) async throws {
         try await market.start()
-        let trade = try await Trade(market)
+        let trade = try await Trade(market, price: price)
         let bid = try await trade.bid()
         try await eventually("the buyer's pool counts shares of the rig") {
             try await trade.buyerPool.snapshot().accepted >= 20
@@ -122,17 +145,20 @@ private func number(_ item: [String: Any]?, _ name: String) -> Int64 { (item?[na
 
         let delivery = try await trade.deliveries().first
         #expect(number(delivery, "settledWork") > 0)
+        #expect(Int64(trade.miner.statistics.acceptedUnits) >= number(delivery, "settledWork"))
         #expect(number(delivery, "settledWork") <= number(delivery, "validWork"))
         let balance = try await market.api.call("GET", "/v1/balances", trade.buyer)
         let earned = try await market.api.call("GET", "/v1/balances", trade.seller)
         #expect(balance.int("held") == 0)
-        // Charge by the design's formula, fees of 1 % each: work x 65536 x price / (u x 86400).
-        let charge = number(delivery, "settledWork") * 65_536 * 1_000_000 / (1_000_000 * 86_400)
+        // Fees are 1 % each.
+        let charge = formula(number(delivery, "settledWork"))
+        #expect(charge > 0)
         #expect(number(delivery, "charged") == charge)
         #expect(1_000_000_000 - (balance.int("available") ?? 0) == charge + charge / 100)
         #expect(earned.int("available") == charge - charge / 100)
         await market.stop()
         #expect(try await market.brokenInvariants() == [])
+        #expect(try await market.verify().findings.isEmpty)
         try await trade.end()
     }
 

@@ -28,7 +28,7 @@ struct DifficultyTests {
             self.random = random
         }
 
-        mutating func run(seconds: Range<Int>, poolLimit: ShareDifficulty = DifficultyWish.ceiling) {
+        mutating func run(seconds: Range<Int>, poolLimit: ShareDifficulty = DifficultyWish.ceiling(.sha256d)) {
             for second in seconds {
                 let assigned = min(wish.difficulty, poolLimit)
                 var rest = 1.0

@@ -1,5 +1,6 @@
 import Routing
 import Stratum
+import TestSupport
 import Testing
 import Units
 
@@ -71,7 +72,7 @@ struct PartsTests {
         let sum = window.sum(last: 60, at: at(1200))
         #expect(sum.shares == 120)
         #expect(sum.active == .seconds(1200))
-        #expect(sum.hashesPerSecond == 65_536)
+        #expect(sum.hashesPerSecond(.sha256d) == 65_536)
         #expect(window.sum(last: 60, at: at(1200 + 3000)).shares < 120)
         #expect(window.sum(last: 60, at: at(1200 + 4000)).shares == 0)
     }
@@ -95,7 +96,7 @@ struct PartsTests {
         for round in Int64(2)..<9 { _ = wish.adjust(now: at(70 * round)) }
         #expect(wish.difficulty.units == 65_536)
         wish.suggest(DecimalDifficulty(ShareDifficulty(units: .max)), now: at(700))
-        #expect(wish.difficulty == DifficultyWish.ceiling)
+        #expect(wish.difficulty == DifficultyWish.ceiling(.sha256d))
     }
 
     @Test("a rig that delivers too little is reported, once enough shares were expected")

@@ -45,10 +45,9 @@ func impossibleDifficultiesAreRefused(literal: String) {
     #expect(session.difficulty.description == "1")
 }
 
-@Test(arguments: ["7", "0", "null", "\"auth\"", "\"tx\\\"list\\u0041\"", "-3", "1.50", "00000000000000000000000", "1e3"])
+@Test(arguments: ["7", "0", "null", "\"auth\"", "\"tx\\\"list\\u0041\"", "-3", "1.50", "-0.0", "1e3"])
 func idsComeBackAsTheyWere(id: String) {
     var session = MinerSession(connectedAt: now)
-    if id == "00000000000000000000000" { return }
     let message = Array("{ \"params\" : [ ] ,\t\"method\":\"mining.ping\" , \"id\" : \(id) }\r\n".utf8)
     #expect(session.receive(message) == .reply(Array("{\"id\":\(id),\"result\":\"pong\",\"error\":null}\n".utf8)))
 }
@@ -63,9 +62,49 @@ func idsComeBackAsTheyWere(id: String) {
 @Test(arguments: [
     "", "{", "}", "[]", "{}x", "nul", "{\"id\":1", "{\"id\":1,}", "{\"id\" 1}", "{id:1}", "{\"id\":1}{", "{\"a\":\"\\x\"}",
     "{\"a\":\"\\u12g4\"}", "{\"a\":1.}", "{\"a\":-}", "{\"a\":1e}", "{\"a\":tru}", "{\"a\":[1,]}", "{\"a\":\"\u{1}\"}", "{\"a\":'b'}",
+    "{\"id\":04}", "{\"id\":-00}", "{\"a\":[01.5]}",
 ])
 func wrongJSONIsAnError(message: String) {
     #expect(throws: WireError.self) { try Array(message.utf8).withUnsafeBytes { _ = try Envelope($0, limit: 1000) } }
+}
+
+/// What comes back must be UTF-8, so what is not is no id.
+@Test func idsThatAreNotUTF8AreRefused() {
+    var session = MinerSession(connectedAt: now)
+    for id in [[0xff], [0xc3], [0xed, 0xa0, 0x80], [0x61, 0xc0, 0xaf]] as [[UInt8]] {
+        let message = Array("{\"method\":\"mining.ping\",\"id\":\"".utf8) + id + Array("\"}".utf8)
+        guard case .malformed(.invalid(.id), let reply) = session.receive(message) else {
+            Issue.record("\(id) was taken")
+            continue
+        }
+        #expect(String(validating: reply, as: UTF8.self) != nil)
+    }
+    let sound = Array("{\"method\":\"mining.ping\",\"id\":\"\u{e9}\"}".utf8)
+    #expect(session.receive(sound) == .reply(Array("{\"id\":\"\u{e9}\",\"result\":\"pong\",\"error\":null}\n".utf8)))
+}
+
+/// Each bad byte becomes three when it is repaired; the bounds are on what is kept.
+@Test func repairedTextKeepsItsBounds() {
+    func message(_ method: String, _ bytes: [UInt8]) -> [UInt8] {
+        Array("{\"id\":1,\"method\":\"\(method)\",\"params\":[\"".utf8) + bytes + Array("\"]}".utf8)
+    }
+    var session = MinerSession(connectedAt: now)
+    let bad = [UInt8](repeating: 0xff, count: 200)
+    guard case .subscribe(_, let subscription) = session.receive(message("mining.subscribe", bad)) else {
+        Issue.record("not subscribed")
+        return
+    }
+    // 85 replacement characters of three bytes; a character is not cut in two.
+    #expect(subscription.userAgent == String(repeating: "\u{fffd}", count: 85))
+    guard case .malformed(.tooLong, _) = session.receive(message("mining.authorize", bad)) else {
+        Issue.record("a name of 600 bytes was taken")
+        return
+    }
+    for limit in 0...9 {
+        let cut = "a\u{e9}\u{fffd}\u{1f600}".cut(toBytes: limit)
+        #expect(cut.utf8.count <= limit)
+        #expect("a\u{e9}\u{fffd}\u{1f600}".hasPrefix(cut))
+    }
 }
 
 @Test func deepNestingIsRefusedAtOnce() {

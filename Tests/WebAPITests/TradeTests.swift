@@ -149,7 +149,7 @@ import Units
         let rows = report.text.components(separatedBy: "\r\n").map { $0.components(separatedBy: ",") }
         #expect(rows.count == 5)
         #expect(rows[4] == [""])
-        #expect(rows.dropLast().allSatisfy { $0.count == SettlementCSV.columns.count })
+        #expect(rows.dropLast().allSatisfy { $0.count == SettlementCSV.columns(.sha256d).count })
         #expect(rows[3][0] == "total")
         #expect(rows[3][14] == "200")
         let debit = 1_000_000_000 - (try #require(try await client.get("/v1/balances", as: .buyer)["available"].int))

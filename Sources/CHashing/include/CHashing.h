@@ -13,6 +13,8 @@ typedef enum {
     hashing_portable = 0,
     /// The x86 SHA extensions.
     hashing_sha_ni = 1,
+    /// The SHA-256 instructions of ARMv8.
+    hashing_sha_arm = 2,
 } hashing_implementation;
 
 /// The fastest implementation that this processor has; asked of the processor once.
@@ -36,6 +38,25 @@ void hashing_double(hashing_implementation with, const void *bytes, size_t count
 
 /// The state after one whole block from the initial state: of a header's first 64 bytes.
 void hashing_midstate(hashing_implementation with, const uint8_t block[64], uint32_t state[8]);
+
+/// A coinbase with its way to the merkle root: all of a share's header that depends on the extranonces.
+typedef struct {
+    /// The coinbase's bytes before the extranonces, already taken in.
+    const hashing_context *prefix;
+    const uint8_t *extranonces;
+    size_t extranonces_count;
+    const uint8_t *suffix;
+    size_t suffix_count;
+    /// The siblings on the way up, in the order in which they are hashed, 32 bytes each.
+    const uint8_t *branches;
+    size_t branch_count;
+} hashing_coinbase;
+
+/// Writes the merkle root above a coinbase; without branches it is the coinbase's own hash.
+void hashing_root(hashing_implementation with, const hashing_coinbase *coinbase, uint8_t root[32]);
+
+/// Puts the merkle root into a header at its place (bytes 36 to 67) and writes the header's double hash.
+void hashing_share(hashing_implementation with, const hashing_coinbase *coinbase, uint8_t header[80], uint8_t digest[32]);
 
 /// Tries `count` nonces from `start` upwards (modulo 2^32) and reports those whose hash, read as a number,
 /// has its most significant 64 bits at or below `high`.

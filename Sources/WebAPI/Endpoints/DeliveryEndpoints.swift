@@ -98,7 +98,7 @@ private struct DeliveryModel: Encodable {
     var status: String
     var endedAt: String?
     var endCause: String?
-    /// Work in units of 65,536 hashes.
+    /// Work in the market's units.
     var validWork: Int64
     var billableWork: Int64
     var settledWork: Int64

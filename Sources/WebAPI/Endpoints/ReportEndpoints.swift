@@ -55,13 +55,16 @@ struct SettlementCSV {
     init(_ rules: MarketRules) { self.rules = rules }
 
     /// `price_unit_hps` and `lot_hps` are the hashes per second that a price and a lot stand for.
-    static let columns = [
-        "line", "settled_at_utc", "run", "delivery", "bid", "ask", "rig", "buyer_account", "seller_account",
-        "opened_at_utc", "price_sat_per_unit_day", "price_unit_hps", "lots", "lot_hps", "work_units_65536_hashes",
-        "charge_sat", "buyer_fee_sat", "buyer_debit_sat", "seller_fee_sat", "seller_proceeds_sat",
-    ]
+    static func columns(_ algorithm: Algorithm) -> [String] {
+        [
+            "line", "settled_at_utc", "run", "delivery", "bid", "ask", "rig", "buyer_account", "seller_account",
+            "opened_at_utc", "price_sat_per_unit_day", "price_unit_hps", "lots", "lot_hps",
+            "work_units_\(algorithm.hashesPerUnit)_hashes", "charge_sat", "buyer_fee_sat", "buyer_debit_sat",
+            "seller_fee_sat", "seller_proceeds_sat",
+        ]
+    }
 
-    var header: String { CSV.row(SettlementCSV.columns) }
+    var header: String { CSV.row(SettlementCSV.columns(rules.algorithm)) }
 
     mutating func rows(_ page: [ReportLine]) -> String {
         var text = ""
