@@ -166,7 +166,7 @@ let package = Package(
         .testTarget(
             name: "MeteringTests", dependencies: ["Metering", "BinaryCoding", "Units", "TestSupport"],
             swiftSettings: settings),
-        .testTarget(name: "RoutingTests", dependencies: ["Routing", "Units"], swiftSettings: settings),
+        .testTarget(name: "RoutingTests", dependencies: ["Routing", "Units", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "ExchangeTests",
             dependencies: ["Exchange", "BinaryCoding", "OrderBook", "Ledger", "Settlement", "Units", "TestSupport"],

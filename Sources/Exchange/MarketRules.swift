@@ -67,14 +67,14 @@ public struct MarketRules: Hashable, Sendable {
     public static let wholeRig = PartsPerMillion(1_000_000)
     public static let usualMostOrders: Int64 = 100_000
 
-    /// SHA256D: lots of 1 TH/s, prices per PH/s and day.
+    /// SHA256D: lots of 1 TH/s, prices per PH/s and day; rigs are sold in parts of 5 % or more.
     public static let sha256d = MarketRules(
         symbol: "SHA256D", lot: Hashrate(hashesPerSecond: 1_000_000_000_000), tick: 1,
         priceUnit: Hashrate(hashesPerSecond: 1_000_000_000_000_000), lowestPrice: Price(1),
         highestPrice: Price(100_000_000), mostLots: Lots(9_000_000), minimumOrderValue: Satoshis(1),
         term: .seconds(3600), shortestTerm: .seconds(60), sellerFee: PartsPerMillion(10_000),
         buyerFee: PartsPerMillion(10_000), minimumDifficulty: ShareDifficulty(units: 65_536),
-        shareInterval: .seconds(5), awayLimit: .seconds(60), holdLimit: .day)
+        shareInterval: .seconds(5), awayLimit: .seconds(60), holdLimit: .day, smallestSlice: PartsPerMillion(50_000))
 
     /// A market for CPUs: lots of 100 kH/s, prices per MH/s and day, short terms, shares of a fraction of difficulty 1.
     public static let demo = MarketRules(

@@ -42,10 +42,7 @@ final class CommittedState: Sendable {
     /// The routes of all rigs, as of one position.
     func routes() -> [RouteUpdate] {
         content.withLock { content in
-            content.state.rigs.keys.sorted().map {
-                RouteUpdate(
-                    rig: $0, position: content.position, route: MarketRoutes.route(of: $0, in: content.state))
-            }
+            content.state.rigs.keys.sorted().map { MarketRoutes.update(of: $0, in: content.state, at: content.position) }
         }
     }
 
@@ -66,9 +63,7 @@ final class CommittedState: Sendable {
                 content.stateHash = row.stateHash
                 content.appended.entries += added.entries
                 lastPosition.store(row.last, ordering: .releasing)
-                return moved.sorted().map {
-                    RouteUpdate(rig: $0, position: row.last, route: MarketRoutes.route(of: $0, in: content.state))
-                }
+                return moved.sorted().map { MarketRoutes.update(of: $0, in: content.state, at: row.last) }
             }
         }
     }
@@ -113,9 +108,11 @@ enum MarketRoutes {
         case .deliveryOpened(let delivery): moved.insert(delivery.rig)
         case .deliveryEnded(let id, _, _): if let rig = state.deliveries[id]?.rig { moved.insert(rig) }
         case .rigOnline(let rig, _, _, _): moved.insert(rig)
+        // How much of a rig is unsold.
+        case .rigMeasured(let rig, _): if !state.deliveries(on: rig).isEmpty { moved.insert(rig) }
         case .orderAmended(let order): if order.bid != nil { moved.formUnion(rigs(of: order.id, in: state)) }
         case .poolTargetChanged(let target, _): moved.formUnion(rigs(using: target, in: state))
-        case .marketDefined, .entryPosted, .poolTargetCreated, .rigRegistered, .rigOffline, .rigMeasured, .orderPlaced,
+        case .marketDefined, .entryPosted, .poolTargetCreated, .rigRegistered, .rigOffline, .orderPlaced,
             .askOffered, .orderSuspended, .orderResumed, .orderStamped, .orderClosed, .lineSettled, .deliveryClosed,
             .answerRecorded, .ordersRepriced, .phaseChanged, .rulesScheduled, .rulesChanged, .indexPublished, .farmCreated,
             .rigAssigned, .farmOffered, .silenceSet, .holdReleased:
@@ -135,15 +132,32 @@ enum MarketRoutes {
         }.map(\.rig)
     }
 
-    static func route(of id: RigID, in state: MarketState) -> Route? {
-        guard let rig = state.rigs[id], let delivery = state.deliveries(on: id).first,
-            let bid = state.orders[delivery.bid]?.bid
-        else { return nil }
+    /// All that edges need to know of a rig, as of a position.
+    static func update(of id: RigID, in state: MarketState, at position: Int64) -> RouteUpdate {
+        let routes = state.rigs[id].map { self.routes(of: $0, in: state) } ?? []
+        return RouteUpdate(rig: id, position: position, routes: routes, unsold: unsold(id, beside: routes, in: state))
+    }
+
+    private static func routes(of rig: Rig, in state: MarketState) -> [Route] {
         let mask: UInt32 = if case .online(_, _, let mask) = rig.presence { mask } else { 0 }
-        let targets = state.usable(bid.targets, versionMask: mask)
-        guard !targets.isEmpty else { return nil }
-        return Route(
-            delivery: delivery.id, bid: delivery.bid, targets: targets, validUntil: delivery.expiresAt,
-            maxWork: delivery.maxWork(algorithm: state.algorithm), maxDifficulty: delivery.maxDifficulty, hashrate: delivery.hashrate)
+        return state.deliveries(on: rig.id).compactMap { delivery in
+            let targets = state.usable(state.orders[delivery.bid]?.bid?.targets ?? [], versionMask: mask)
+            guard !targets.isEmpty else { return nil }
+            return Route(
+                delivery: delivery.id, bid: delivery.bid, targets: targets, validUntil: delivery.expiresAt,
+                maxWork: delivery.maxWork(algorithm: state.algorithm), maxDifficulty: delivery.maxDifficulty, hashrate: delivery.hashrate,
+                allowance: delivery.allowance)
+        }
+    }
+
+    /// What of a rig's measured hashrate is not sold; none of a rig that is not sold, or only whole, or but for a rest of
+    /// less than a lot or a hundredth.
+    private static func unsold(_ id: RigID, beside routes: [Route], in state: MarketState) -> Hashrate {
+        guard !routes.isEmpty, let rules = state.rules, rules.smallestSlice < MarketRules.wholeRig,
+            let measured = state.rigs[id]?.measured.hashesPerSecond
+        else { return Hashrate(hashesPerSecond: 0) }
+        let rest = routes.reduce(measured) { $0 - min($0, $1.hashrate.hashesPerSecond) }
+        let isWorth = rest >= max(rules.lot.hashesPerSecond, measured / 100)
+        return Hashrate(hashesPerSecond: isWorth ? rest : 0)
     }
 }

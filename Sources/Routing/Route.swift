@@ -14,10 +14,12 @@ public struct Route: Hashable, Sendable {
     public var maxDifficulty: ShareDifficulty
     /// What the rig has sold: its lots as a hashrate.
     public var hashrate: Hashrate
+    /// Work that is billed beyond what the time that has passed pays for: a part of a rig is served ahead by so much.
+    public var allowance: Work
 
     public init(
         delivery: DeliveryID, bid: OrderID, targets: [PoolTargetID], validUntil: Timestamp, maxWork: Work,
-        maxDifficulty: ShareDifficulty, hashrate: Hashrate
+        maxDifficulty: ShareDifficulty, hashrate: Hashrate, allowance: Work = .zero
     ) {
         self.delivery = delivery
         self.bid = bid
@@ -26,93 +28,28 @@ public struct Route: Hashable, Sendable {
         self.maxWork = maxWork
         self.maxDifficulty = maxDifficulty
         self.hashrate = hashrate
+        self.allowance = allowance
     }
 }
 
-/// A rig's route as of a position in the journal; edges ignore positions they are past.
+/// A rig's routes as of a position in the journal; edges ignore positions they are past.
 public struct RouteUpdate: Hashable, Sendable {
     public var rig: RigID
     public var position: Int64
-    /// nil: the rig is unsold and works for its fallback pool.
-    public var route: Route?
+    /// One for each running delivery on the rig, by id. None: the rig is unsold and works for its fallback pool.
+    public var routes: [Route]
+    /// What of a partly sold rig's hashrate goes to its fallback pool; 0 when the rest is not worth a slice.
+    public var unsold: Hashrate
 
-    public init(rig: RigID, position: Int64, route: Route?) {
+    public init(rig: RigID, position: Int64, routes: [Route], unsold: Hashrate = Hashrate(hashesPerSecond: 0)) {
         self.rig = rig
         self.position = position
-        self.route = route
-    }
-}
-
-/// What a rig should work for now.
-public enum Destination: Hashable, Sendable {
-    case delivery(DeliveryID, target: PoolTargetID)
-    case fallback
-}
-
-/// One rig's routing, kept by its edge: which pool target it works for, and since when a delivery is over.
-///
-/// Pure: health of targets, time and credited work come in as arguments.
-public struct RigRoute: Sendable {
-    /// Work on jobs sent before the edge learned of a delivery's end counts for this long after it.
-    public static let grace = Interval.seconds(5)
-
-    public private(set) var route: Route?
-    private var position: Int64 = 0
-    private var credited: Work = .zero
-    private var ended: [(delivery: DeliveryID, at: Timestamp)] = []
-
-    public init() {}
-
-    /// Takes a newer route; false if `update` is older than what is known.
-    ///
-    /// - Parameter now: when the edge learned of it: the end of the delivery that it replaces.
-    @discardableResult
-    public mutating func apply(_ update: RouteUpdate, now: Timestamp) -> Bool {
-        guard update.position > position || (position == 0 && update.position == 0) else { return false }
-        position = update.position
-        if let old = route, old.delivery != update.route?.delivery { end(old.delivery, at: now) }
-        if route?.delivery != update.route?.delivery { credited = .zero }
-        route = update.route
-        return true
+        self.routes = routes
+        self.unsold = unsold
     }
 
-    /// Adds verified billable work of the running delivery.
-    public mutating func credit(_ work: Work, delivery: DeliveryID) {
-        if route?.delivery == delivery { credited += work }
-    }
-
-    /// Restores what was credited before a restart.
-    public mutating func restoreCredit(_ work: Work, delivery: DeliveryID) {
-        if route?.delivery == delivery { credited = max(credited, work) }
-    }
-
-    /// Where the rig should work: the first healthy target of a route in force, else the fallback pool.
-    public func destination(now: Timestamp, isHealthy: (PoolTargetID) -> Bool) -> Destination {
-        guard let route = routeInForce(now: now) else { return .fallback }
-        guard let target = route.targets.first(where: isHealthy) else { return .fallback }
-        return .delivery(route.delivery, target: target)
-    }
-
-    /// The route, unless its time or its work is used up.
-    public func routeInForce(now: Timestamp) -> Route? {
-        guard let route, now < route.validUntil, credited < route.maxWork else { return nil }
-        return route
-    }
-
-    /// Whether valid work for `delivery`, received now, counts towards its bill.
-    public func isBillable(_ delivery: DeliveryID, now: Timestamp) -> Bool {
-        if let route, route.delivery == delivery {
-            return now < route.validUntil + RigRoute.grace && credited < route.maxWork
-        }
-        guard let end = ended.last(where: { $0.delivery == delivery }) else { return false }
-        return now < end.at + RigRoute.grace
-    }
-
-    /// A delivery that has all its work already gets no grace.
-    private mutating func end(_ delivery: DeliveryID, at now: Timestamp) {
-        if let route, credited >= route.maxWork { return }
-        let at = route.map { min($0.validUntil, now) } ?? now
-        ended.append((delivery, at))
-        if ended.count > 8 { ended.removeFirst() }
+    /// Of a rig that is sold whole, or not at all.
+    public init(rig: RigID, position: Int64, route: Route?) {
+        self.init(rig: rig, position: position, routes: route.map { [$0] } ?? [])
     }
 }

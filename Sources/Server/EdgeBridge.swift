@@ -65,8 +65,7 @@ struct EmbeddedLiveEdge: LiveEdge {
     func deliveries() async -> [DeliveryID: LiveDelivery] {
         var result: [DeliveryID: LiveDelivery] = [:]
         for rig in await edge.snapshot()?.rigs ?? [] {
-            guard let delivery = rig.delivery else { continue }
-            result[delivery] = LiveDelivery(hashrate: rig.hashrate1Minute)
+            for slice in rig.slices { result[slice.delivery] = LiveDelivery(hashrate: slice.hashrate1Minute) }
         }
         return result
     }

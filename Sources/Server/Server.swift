@@ -7,6 +7,7 @@ public import Logging
 public import Market
 internal import MigrationFiles
 internal import NIOCore
+internal import Routing
 internal import ServiceLifecycle
 internal import Store
 internal import StratumProxy
@@ -227,6 +228,7 @@ extension Server {
         settings.minimumDifficulty = configuration.rules.minimumDifficulty
         settings.startDifficulty = startDifficulty(configuration.rules)
         settings.shareInterval = configuration.rules.shareInterval
+        settings.slices = SliceTimes(term: configuration.rules.term)
         settings.allowPrivatePools = configuration.allowsPrivatePools
         let writer = market.writer
         // Rigs that were connected to an earlier process are away until they come back.

@@ -1,3 +1,4 @@
+public import Routing
 public import Units
 
 /// How an edge listens, measures and bounds itself.
@@ -24,6 +25,9 @@ public struct EdgeConfiguration: Sendable {
     public var takesAnyHash = false
     /// Lets pools have private, loopback and link-local addresses.
     public var allowPrivatePools = false
+
+    /// How long a rig that is sold in parts works for one buyer before it turns to another.
+    public var slices = SliceTimes()
 
     public var limits = Limits()
     public var pools = PoolTimes()

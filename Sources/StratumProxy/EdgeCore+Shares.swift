@@ -102,6 +102,6 @@ extension EdgeCore {
         miner.wish.observe(job.difficulty)
         guard record.isBillable, let delivery = record.delivery else { return }
         rig.route.credit(record.difficulty, delivery: delivery)
-        if miner.routeEnds != nil, rig.route.routeInForce(now: now) == nil { miner.evaluate() }
+        if miner.routeEnds != nil, rig.route.routeInForce(delivery, now: now) == nil { miner.evaluate() }
     }
 }

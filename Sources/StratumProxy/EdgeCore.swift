@@ -198,7 +198,7 @@ final class EdgeCore {
 
     private func rig(_ id: RigID) -> Rig {
         if let known = rigs[id] { return known }
-        let made = Rig(id: id, algorithm: configuration.algorithm, now: now())
+        let made = Rig(id: id, algorithm: configuration.algorithm, now: now(), slices: configuration.slices)
         rigs[id] = made
         return made
     }
@@ -223,10 +223,10 @@ final class EdgeCore {
             let rig = rig(update.rig)
             guard rig.route.apply(update, now: now) else { continue }
             lastDelivery = now
-            if let route = update.route {
+            for route in update.routes {
                 if let credit = credits[route.delivery] { rig.route.restoreCredit(credit, delivery: route.delivery) }
             }
-            rig.reportedUnusable = nil
+            rig.reportedUnusable = []
             rig.connection?.evaluate()
         }
     }
@@ -235,53 +235,17 @@ final class EdgeCore {
     func restore(_ known: [DeliveryID: Work]) {
         for (delivery, work) in known { credits[delivery, default: .zero] += work }
         for rig in rigs.values {
-            guard let delivery = rig.route.route?.delivery, let credit = credits[delivery] else { continue }
-            rig.route.restoreCredit(credit, delivery: delivery)
-            rig.connection?.evaluate()
+            let restored = rig.route.routes.map(\.delivery).filter { credits[$0] != nil }
+            for delivery in restored { rig.route.restoreCredit(credits[delivery] ?? .zero, delivery: delivery) }
+            if !restored.isEmpty { rig.connection?.evaluate() }
         }
     }
 
     func maxDifficulty(of miner: MinerConnection) -> ShareDifficulty? {
-        guard let delivery = miner.delivery, let route = miner.rig?.route.route, route.delivery == delivery else {
-            return nil
-        }
-        return route.maxDifficulty
+        miner.delivery.flatMap { miner.rig?.route.route(of: $0)?.maxDifficulty }
     }
 
-    /// Where a rig should work now; what cannot be used is skipped with its reason.
-    func choose(for rig: Rig, on miner: MinerConnection, now: Timestamp) -> Choice {
-        var choice = Choice()
-        var isOpening = false
-        if feed.isHealthy, let route = rig.route.routeInForce(now: now) {
-            for target in route.targets {
-                switch standing(of: target, for: miner, now: now) {
-                case .ready(let connection):
-                    choice.destination = Placement(connection: connection, delivery: route.delivery, target: target)
-                    rig.reportedUnusable = nil
-                    return choice
-                case .opening(let since):
-                    // The buyer's order counts: a first target that is just opening is waited for.
-                    if now - since < configuration.pools.patience { return choice }
-                    isOpening = true
-                case .unusable(let reason):
-                    choice.skipped.append(SkippedTarget(target: target, reason: reason))
-                }
-            }
-            if isOpening { return choice }
-            reportUnusable(route, rig, choice, now: now)
-        }
-        chooseFallback(for: rig, on: miner, now: now, &choice)
-        return choice
-    }
-
-    private func reportUnusable(_ route: Route, _ rig: Rig, _ choice: Choice, now: Timestamp) {
-        guard rig.reportedUnusable != route.delivery else { return }
-        rig.reportedUnusable = route.delivery
-        let reason = choice.skipped.map { "\($0.target): \($0.reason)" }.joined(separator: "; ")
-        reports.poolsUnusable(delivery: route.delivery, reason: reason, at: now)
-    }
-
-    private func chooseFallback(for rig: Rig, on miner: MinerConnection, now: Timestamp, _ choice: inout Choice) {
+    func chooseFallback(for rig: Rig, on miner: MinerConnection, now: Timestamp, _ choice: inout Choice) {
         guard let entry = rig.entry else { return }
         switch standing(of: entry.fallback, for: miner, now: now) {
         case .ready(let connection):
@@ -291,7 +255,7 @@ final class EdgeCore {
         }
     }
 
-    private func standing(of target: PoolTargetID, for miner: MinerConnection, now: Timestamp) -> PoolStanding {
+    func standing(of target: PoolTargetID, for miner: MinerConnection, now: Timestamp) -> PoolStanding {
         if let known = places[target] { return known.standing(for: miner, now: now) }
         guard let entry = directory.poolTarget(target) else { return .unusable("unknown pool target") }
         let key = UpstreamKey(url: entry.url, user: entry.user, password: entry.password)
@@ -363,7 +327,7 @@ final class EdgeCore {
             places = [:]
             forgetDeadJobs(now)
             // Also of rigs that are away: settlement waits for word beyond each delivery's end.
-            if rigs.values.contains(where: { $0.route.route != nil }) { lastDelivery = now }
+            if rigs.values.contains(where: { !$0.route.routes.isEmpty }) { lastDelivery = now }
         }
         feed.tick()
     }
@@ -393,7 +357,7 @@ final class EdgeCore {
         if let hashrate = rig.measurementToReport(now: now) {
             reports.rigMeasured(rig.id, session: miner.number, hashrate: hashrate, at: now)
         }
-        if let under = rig.underDelivery(difficulty: miner.jobs.last?.difficulty, now: now) {
+        for under in rig.underDeliveries(difficulty: miner.jobs.last?.difficulty, now: now) {
             reports.underDelivered(delivery: under.delivery, hashrate: under.hashrate, at: now)
         }
     }
@@ -438,6 +402,6 @@ final class EdgeCore {
             target: miner?.target, delivery: miner?.delivery, difficulty: miner?.jobs.last?.difficulty,
             hashrate1Minute: rig.hashrate(seconds: 60, now: now), hashrate5Minutes: rig.hashrate(seconds: 300, now: now),
             measured: rig.measured(now: now).map { Hashrate(rounding: $0.hashrate) }, shares: rig.counts,
-            switches: rig.switches, skipped: miner?.skipped ?? [])
+            switches: rig.switches, skipped: miner?.skipped ?? [], slices: rig.slices(now: now))
     }
 }

@@ -33,8 +33,25 @@ public struct RigSnapshot: Sendable, Hashable {
     public var shares: ShareCounts
     /// Moves from one pool connection to another.
     public var switches: Int64
-    /// Why targets of its route, or its fallback pool, are not used.
+    /// Why targets of its routes, or its fallback pool, are not used.
     public var skipped: [SkippedTarget]
+    /// Those that it is sold to; several when it works in slices.
+    public var slices: [SliceSnapshot]
+}
+
+/// One delivery on a rig.
+public struct SliceSnapshot: Sendable, Hashable {
+    public var delivery: DeliveryID
+    /// Sold hashrate.
+    public var sold: Hashrate
+    /// Its part of the rig's work; all when the rig is sold whole.
+    public var share: PartsPerMillion
+    /// Valid work since the edge learned of the delivery.
+    public var metered: Work
+    /// Its own work over the last minute, as a hashrate: bursts of a rig that works in slices.
+    public var hashrate1Minute: Hashrate
+    /// Whether the rig works for it now.
+    public var isServed: Bool
 }
 
 /// Shares by the market's verdict, since the edge started.

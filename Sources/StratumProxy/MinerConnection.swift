@@ -29,7 +29,7 @@ final class MinerConnection: LineReceiver {
         didSet { if isWaiting != oldValue { core.waits(self, isWaiting) } }
     }
     private(set) var skipped: [SkippedTarget] = []
-    /// When the present route ends by itself.
+    /// When the present slice or route ends by itself.
     private(set) var routeEnds: Timestamp? {
         didSet { if let routeEnds, routeEnds != oldValue { core.wakes(self, at: routeEnds) } }
     }
@@ -188,7 +188,7 @@ final class MinerConnection: LineReceiver {
             evaluate()
         }
         if wish.adjust(now: now) { reissueIfFarOff() }
-        rig.mark(isWorking: isWorking, now: now)
+        if isThorough || rig.route.isShared { rig.mark(isWorking: isWorking, now: now) }
     }
 
     /// Its pool connection is gone; what it has goes on until there is something better.
@@ -202,8 +202,8 @@ final class MinerConnection: LineReceiver {
     func evaluate() {
         guard !isClosed, session.isReady, let rig else { return }
         let now = core.now()
-        routeEnds = rig.route.routeInForce(now: now)?.validUntil
         let choice = core.choose(for: rig, on: self, now: now)
+        routeEnds = rig.route.nextTurn(now: now)
         skipped = choice.skipped
         guard let destination = choice.destination else {
             isWaiting = true
@@ -211,7 +211,7 @@ final class MinerConnection: LineReceiver {
         }
         isWaiting = false
         if attached === destination.connection, let assignment {
-            renew(assignment, destination)
+            if isTurn(assignment, destination, rig) { turn(to: destination) } else { renew(assignment, destination) }
         } else {
             move(to: destination, rig)
         }
@@ -223,6 +223,19 @@ final class MinerConnection: LineReceiver {
         assignment.target = destination.target
         guard let last = jobs.last, let limit = core.maxDifficulty(of: self), last.difficulty > limit else { return }
         if let work = destination.connection.current { issue(work, clean: false) }
+    }
+
+    /// Whether both a present delivery and another one on the same pool connection go on: only their turns change.
+    private func isTurn(_ assignment: Assignment, _ destination: Placement, _ rig: Rig) -> Bool {
+        guard rig.route.isShared, assignment.delivery != destination.delivery else { return false }
+        return assignment.delivery.map { rig.route.route(of: $0) != nil } ?? true
+    }
+
+    /// Same pool connection, another one's slice: what was sent before stays the other's.
+    private func turn(to destination: Placement) {
+        guard let work = destination.connection.current else { return }
+        assignment = Assignment(delivery: destination.delivery, target: destination.target)
+        issue(work, clean: true)
     }
 
     private func move(to destination: Placement, _ rig: Rig) {

@@ -7,49 +7,48 @@ final class Rig {
     let id: RigID
     let algorithm: Algorithm
     var entry: RigEntry?
-    var route = RigRoute()
+    var route: RigRoute
     /// Until that is closed.
     var connection: MinerConnection?
     var lastSession: Int64 = 0
     var counts = ShareCounts()
     var switches: Int64 = 0
-    /// The delivery whose pools were reported as unusable.
-    var reportedUnusable: DeliveryID?
+    /// Deliveries whose pools were reported as unusable.
+    var reportedUnusable: Set<DeliveryID> = []
     private(set) var recent: WorkWindow
     private(set) var long: WorkWindow
-    /// Work for the running delivery, from its start.
-    private(set) var sold: WorkWindow
-    private var soldDelivery: DeliveryID?
-    private var soldSince: Timestamp
+    /// Of those deliveries whose time and work are not used up.
+    private var sold: [DeliveryID: DeliveryMeter] = [:]
     private var reported: Double?
 
-    init(id: RigID, algorithm: Algorithm = .sha256d, now: Timestamp) {
+    init(id: RigID, algorithm: Algorithm = .sha256d, now: Timestamp, slices: SliceTimes = SliceTimes()) {
         self.id = id
         self.algorithm = algorithm
+        route = RigRoute(slices, algorithm: algorithm)
         recent = WorkWindow(width: .seconds(5), count: 62, now: now)
         long = WorkWindow(width: .seconds(60), count: 60, now: now)
-        sold = WorkWindow(width: .seconds(60), count: 60, now: now)
-        soldSince = now
     }
 
     /// Valid work came.
     func add(_ work: Work, delivery: DeliveryID?, at now: Timestamp) {
         recent.add(work, at: now)
         long.add(work, at: now)
-        if let delivery, delivery == soldDelivery { sold.add(work, at: now) }
+        route.meter(work, delivery: delivery)
+        if let delivery, route.route(of: delivery) != nil {
+            sold[delivery, default: DeliveryMeter(algorithm: algorithm, now: now)].add(work, at: now)
+        }
     }
 
     /// Time passed. To be called every second or so.
     func mark(isWorking: Bool, now: Timestamp) {
         recent.mark(active: true, at: now)
         long.mark(active: isWorking, at: now)
-        let running = route.routeInForce(now: now)?.delivery
-        if running != soldDelivery {
-            soldDelivery = running
-            soldSince = now
-            sold = WorkWindow(width: .seconds(60), count: 60, now: now)
+        let running = Set(route.routesInForce(now: now).map(\.delivery))
+        sold = sold.filter { running.contains($0.key) }
+        for delivery in running {
+            let isServed = !route.isShared || route.current == .delivery(delivery)
+            sold[delivery, default: DeliveryMeter(algorithm: algorithm, now: now)].mark(isServed: isServed, at: now)
         }
-        sold.mark(active: running != nil, at: now)
     }
 
     /// A new session measures anew only what is reported; the average goes on.
@@ -79,22 +78,36 @@ final class Rig {
         return Hashrate(rounding: measured.hashrate)
     }
 
-    /// The delivered hashrate, if it is too low: below 80 % over the last 10 minutes or more and 60 expected shares.
+    /// Deliveries that get too little, each with what it gets of the hashrate that it was sold.
     ///
-    /// Starts to look anew after it has found something.
-    func underDelivery(difficulty: ShareDifficulty?, now: Timestamp) -> (delivery: DeliveryID, hashrate: Hashrate)? {
-        guard let route = route.routeInForce(now: now), route.delivery == soldDelivery, let difficulty,
-            now - soldSince >= .seconds(660)
-        else { return nil }
-        let expected = Double(route.hashrate.hashesPerSecond)
-        let perShare = Double(difficulty.units) * Double(algorithm.hashesPerUnit)
-        let minutes = max(10, Int((60 * perShare / expected / 60).rounded(.up)))
-        // The unfinished minute is one more bucket.
-        guard expected > 0, minutes < 60, now - soldSince >= .seconds(Int64(minutes + 1) * 60) else { return nil }
-        let sum = sold.sum(last: minutes + 1, at: now)
-        guard let rate = sum.hashesPerSecond(algorithm), rate < expected * 0.8 else { return nil }
-        soldSince = now
-        return (route.delivery, Hashrate(rounding: rate))
+    /// A rig that works in slices is held against all that it has sold, over the time in which it worked for the delivery.
+    func underDeliveries(
+        difficulty: ShareDifficulty?, now: Timestamp
+    ) -> [(delivery: DeliveryID, hashrate: Hashrate)] {
+        guard let difficulty else { return [] }
+        let all = Double(route.claims(now: now).reduce(0) { $0 &+ $1.hashrate.hashesPerSecond })
+        return route.routesInForce(now: now).compactMap { route in
+            let hashrate = Double(route.hashrate.hashesPerSecond)
+            let expected = self.route.isShared ? all : hashrate
+            guard let part = sold[route.delivery]?.shortfall(expected: expected, difficulty: difficulty, now: now) else {
+                return nil
+            }
+            return (route.delivery, Hashrate(rounding: hashrate * part))
+        }
+    }
+
+    /// The deliveries on it, for display.
+    func slices(now: Timestamp) -> [SliceSnapshot] {
+        let claims = route.claims(now: now)
+        let all = claims.reduce(0.0) { $0 + Double($1.hashrate.hashesPerSecond) }
+        return route.routesInForce(now: now).map { one in
+            let share = route.isShared && all > 0 ? Double(one.hashrate.hashesPerSecond) / all : 1
+            let meter = sold[one.delivery]
+            return SliceSnapshot(
+                delivery: one.delivery, sold: one.hashrate, share: PartsPerMillion(Int64(share * 1_000_000)),
+                metered: meter?.metered ?? .zero, hashrate1Minute: meter?.lastMinute(now: now) ?? Hashrate(hashesPerSecond: 0),
+                isServed: connection?.delivery == one.delivery)
+        }
     }
 
     func hashrate(seconds: Int64, now: Timestamp) -> Hashrate {

@@ -89,8 +89,8 @@ struct TimeAndRouteTests {
                 let delivery = try await market.openDelivery()
                 let opened = try #require(seen.withLock { $0.last })
                 #expect(opened.rig == RigID(1))
-                #expect(opened.route?.delivery == delivery)
-                #expect(opened.route?.targets == [PoolTargetID(1)])
+                #expect(opened.routes.map(\.delivery) == [delivery])
+                #expect(opened.routes.map(\.targets) == [[PoolTargetID(1)]])
                 #expect(opened.position == (try storage.positions().journal))
                 for _ in 1...3 {
                     market.clock.now = market.clock.now + .seconds(21)
@@ -98,13 +98,13 @@ struct TimeAndRouteTests {
                     try await eventually("the next term") { seen.withLock { $0.count } > count }
                 }
                 try await market.submit(.cancelOrder(OrderID(2), by: nil))
-                #expect(seen.withLock { $0.last?.route } == .some(nil))
+                #expect(seen.withLock { $0.last?.routes } == [])
                 let positions = seen.withLock { $0.map(\.position) }
                 #expect(zip(positions, positions.dropFirst()).allSatisfy { $0 < $1 })
                 #expect(early.withLock { $0 } == 0)
                 let all = market.writer.allRoutes()
                 #expect(all.map(\.rig) == [RigID(1)])
-                #expect(all.map(\.route) == [nil])
+                #expect(all.map(\.routes) == [[]])
                 #expect(all.map(\.position) == [try storage.positions().journal])
             }
         }
@@ -128,7 +128,7 @@ struct TimeAndRouteTests {
                 market.writer.read { $0.deliveries.values.allSatisfy { !$0.isRunning && $0.held == .zero } }
             }
             #expect(seen.withLock { $0.last?.rig } == RigID(1))
-            #expect(seen.withLock { $0.last?.route } == .some(nil))
+            #expect(seen.withLock { $0.last?.routes } == [])
             await market.stop()
         }
     }

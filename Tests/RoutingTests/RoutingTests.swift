@@ -3,8 +3,6 @@ import Testing
 import Units
 
 @Suite struct RigRouteTests {
-    private let first = PoolTargetID(1), second = PoolTargetID(2)
-
     private func at(_ seconds: Int64) -> Timestamp { Timestamp(microseconds: seconds * 1_000_000) }
 
     private func update(
@@ -18,18 +16,23 @@ import Units
         })
     }
 
+    /// Where it works when all pools can be used.
+    private func turn(_ rig: inout RigRoute, _ seconds: Int64) -> Party? { rig.turn(now: at(seconds)) { _ in true } }
+
     @Test func unsoldRigsFallBack() {
-        let rig = RigRoute()
-        #expect(rig.destination(now: at(0)) { _ in true } == .fallback)
+        var rig = RigRoute()
+        #expect(turn(&rig, 0) == .fallback)
         #expect(!rig.isBillable(DeliveryID(1), now: at(0)))
     }
 
-    @Test func theFirstHealthyTargetIsUsed() {
+    @Test func aRigSoldWholeHasOnlyItsBuyer() {
         var rig = RigRoute()
         rig.apply(update(1), now: at(0))
-        #expect(rig.destination(now: at(1)) { _ in true } == .delivery(DeliveryID(1), target: first))
-        #expect(rig.destination(now: at(1)) { $0 != first } == .delivery(DeliveryID(1), target: second))
-        #expect(rig.destination(now: at(1)) { _ in false } == .fallback)
+        #expect(!rig.isShared)
+        #expect(turn(&rig, 1) == .delivery(DeliveryID(1)))
+        let turn = rig.turn(now: at(1)) { $0 == .fallback }
+        #expect(turn == nil)
+        #expect(rig.nextTurn(now: at(1)) == at(100))
     }
 
     @Test func olderPositionsAreIgnored() {
@@ -42,22 +45,22 @@ import Units
             let isTaken = rig.apply(update, now: at(0))
             #expect(isTaken == isNew, "position \(update.position)")
         }
-        #expect(rig.route?.delivery == DeliveryID(2))
+        #expect(rig.routes.map(\.delivery) == [DeliveryID(2)])
         rig.apply(update(6, delivery: nil), now: at(2))
-        #expect(rig.route == nil)
+        #expect(rig.routes.isEmpty)
     }
 
     @Test func routesEndByThemselves() {
         var rig = RigRoute()
         rig.apply(update(1, until: 100, maxWork: 10), now: at(0))
-        #expect(rig.destination(now: at(99)) { _ in true } != .fallback)
-        #expect(rig.destination(now: at(100)) { _ in true } == .fallback)
+        #expect(turn(&rig, 99) == .delivery(DeliveryID(1)))
+        #expect(turn(&rig, 100) == .fallback)
         rig.credit(Work(units: 9), delivery: DeliveryID(1))
         rig.credit(Work(units: 99), delivery: DeliveryID(2))
-        #expect(rig.destination(now: at(50)) { _ in true } != .fallback)
+        #expect(turn(&rig, 50) == .delivery(DeliveryID(1)))
         #expect(rig.isBillable(DeliveryID(1), now: at(50)))
         rig.credit(Work(units: 1), delivery: DeliveryID(1))
-        #expect(rig.destination(now: at(50)) { _ in true } == .fallback)
+        #expect(turn(&rig, 50) == .fallback)
         #expect(!rig.isBillable(DeliveryID(1), now: at(50)))
     }
 
@@ -84,7 +87,7 @@ import Units
         rig.apply(update(1, maxWork: 10), now: at(0))
         rig.credit(Work(units: 10), delivery: DeliveryID(1))
         rig.apply(update(2, delivery: 2, until: 200, maxWork: 10), now: at(60))
-        #expect(rig.destination(now: at(60)) { _ in true } == .delivery(DeliveryID(2), target: first))
+        #expect(turn(&rig, 60) == .delivery(DeliveryID(2)))
         #expect(rig.isBillable(DeliveryID(2), now: at(60)))
     }
 
@@ -101,7 +104,7 @@ import Units
         rig.apply(update(1, maxWork: 10), now: at(0))
         rig.credit(Work(units: 10), delivery: DeliveryID(1))
         rig.apply(update(2, maxWork: 10, targets: [2]), now: at(1))
-        #expect(rig.destination(now: at(2)) { _ in true } == .fallback)
+        #expect(turn(&rig, 2) == .fallback)
     }
 
     @Test func creditIsRestoredAndNeverLowered() {
@@ -116,10 +119,21 @@ import Units
 
     @Test func manyShortDeliveriesKeepTheLatestGraces() {
         var rig = RigRoute()
-        for delivery in Int64(1)...20 { rig.apply(update(delivery, delivery: delivery), now: at(10)) }
-        rig.apply(update(21, delivery: nil), now: at(10))
-        #expect(rig.isBillable(DeliveryID(20), now: at(11)))
-        #expect(rig.isBillable(DeliveryID(13), now: at(11)))
+        for delivery in Int64(1)...80 { rig.apply(update(delivery, delivery: delivery), now: at(10)) }
+        rig.apply(update(81, delivery: nil), now: at(10))
+        #expect(rig.isBillable(DeliveryID(80), now: at(11)))
+        #expect(rig.isBillable(DeliveryID(17), now: at(11)))
         #expect(!rig.isBillable(DeliveryID(1), now: at(11)))
+    }
+
+    @Test func aRigLingersAtItsTermsEnd() {
+        var rig = RigRoute()
+        rig.apply(update(1, until: 100), now: at(0))
+        #expect(!rig.isLingering(DeliveryID(1), now: at(99)))
+        #expect(rig.isLingering(DeliveryID(1), now: at(100)))
+        #expect(!rig.isLingering(DeliveryID(1), now: at(100) + RigRoute.linger))
+        rig.apply(update(2, until: 200, maxWork: 10), now: at(100))
+        rig.credit(Work(units: 10), delivery: DeliveryID(1))
+        #expect(!rig.isLingering(DeliveryID(1), now: at(200)))
     }
 }

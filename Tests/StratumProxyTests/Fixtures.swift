@@ -172,6 +172,21 @@ final class Setup {
         edge.apply([RouteUpdate(rig: RigID(rig), position: position, route: route)])
     }
 
+    /// Sells parts of a rig, as of one position: each to its target, with its hashrate.
+    func sell(_ rig: Int64, parts: [(delivery: Int64, target: Int64, hashrate: Int64)], unsold: Int64 = 0) {
+        position += 1
+        let until = SystemClock().now() + .seconds(3600)
+        let routes = parts.map {
+            Route(
+                delivery: DeliveryID($0.delivery), bid: OrderID($0.target), targets: [PoolTargetID($0.target)], validUntil: until,
+                maxWork: Work(units: .max / 4), maxDifficulty: ShareDifficulty(units: 1 << 40),
+                hashrate: Hashrate(hashesPerSecond: $0.hashrate), allowance: Work(units: 1 << 30))
+        }
+        edge.apply([
+            RouteUpdate(rig: RigID(rig), position: position, routes: routes, unsold: Hashrate(hashesPerSecond: unsold)),
+        ])
+    }
+
     func release(_ rig: Int64) {
         position += 1
         edge.apply([RouteUpdate(rig: RigID(rig), position: position, route: nil)])

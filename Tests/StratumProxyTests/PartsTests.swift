@@ -112,7 +112,7 @@ struct PartsTests {
             let isFull = second < 1200
             if second % 10 == 0 { rig.add(Work(units: isFull ? 95 : 50), delivery: DeliveryID(5), at: at(second)) }
             rig.mark(isWorking: true, now: at(second))
-            if rig.underDelivery(difficulty: ShareDifficulty(units: 50), now: at(second)) != nil { found.append(second) }
+            if !rig.underDeliveries(difficulty: ShareDifficulty(units: 50), now: at(second)).isEmpty { found.append(second) }
         }
         #expect(found.first.map { (1300...1900).contains($0) } == true)
         #expect(found.count <= 3)

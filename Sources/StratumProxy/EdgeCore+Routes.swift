@@ -1,0 +1,76 @@
+import Routing
+import Units
+
+/// What a delivery's pools are to a rig now.
+private enum Place {
+    case ready(Placement)
+    case opening
+    case none
+}
+
+extension EdgeCore {
+    /// Where a rig should work now; what cannot be used is skipped with its reason.
+    ///
+    /// The pools of all that share a rig are looked at each time, so that they are open when their turn comes.
+    func choose(for rig: Rig, on miner: MinerConnection, now: Timestamp) -> Choice {
+        var choice = Choice()
+        guard feed.isHealthy else {
+            chooseFallback(for: rig, on: miner, now: now, &choice)
+            return choice
+        }
+        // A renewal may be on its way.
+        if let delivery = miner.delivery, rig.route.isLingering(delivery, now: now) { return choice }
+        var places: [Party: Placement] = [:]
+        var isOpening = false
+        for route in rig.route.routesInForce(now: now) {
+            switch place(for: route, rig, miner, now, &choice) {
+            case .ready(let placement): places[.delivery(route.delivery)] = placement
+            case .opening: isOpening = true
+            case .none: break
+            }
+        }
+        // Looked at before the turn: opening a pool may have all its rigs look again at once.
+        if rig.route.isShared, rig.route.claims(now: now).contains(where: { $0.party == .fallback }) {
+            places[.fallback] = fallback(for: rig, on: miner, now: now)
+        }
+        choice.destination = rig.route.turn(now: now) { places[$0] != nil }.flatMap { places[$0] }
+        if choice.destination == nil, !isOpening { chooseFallback(for: rig, on: miner, now: now, &choice) }
+        return choice
+    }
+
+    private func place(
+        for route: Route, _ rig: Rig, _ miner: MinerConnection, _ now: Timestamp, _ choice: inout Choice
+    ) -> Place {
+        var isOpening = false
+        var skipped: [SkippedTarget] = []
+        defer { choice.skipped += skipped }
+        for target in route.targets {
+            switch standing(of: target, for: miner, now: now) {
+            case .ready(let connection):
+                rig.reportedUnusable.remove(route.delivery)
+                return .ready(Placement(connection: connection, delivery: route.delivery, target: target))
+            case .opening(let since):
+                // The buyer's order counts: a first target that is just opening is waited for.
+                if now - since < configuration.pools.patience { return .opening }
+                isOpening = true
+            case .unusable(let reason):
+                skipped.append(SkippedTarget(target: target, reason: reason))
+            }
+        }
+        if isOpening { return .opening }
+        reportUnusable(route, rig, skipped, now: now)
+        return .none
+    }
+
+    private func reportUnusable(_ route: Route, _ rig: Rig, _ skipped: [SkippedTarget], now: Timestamp) {
+        guard rig.reportedUnusable.insert(route.delivery).inserted else { return }
+        let reason = skipped.map { "\($0.target): \($0.reason)" }.joined(separator: "; ")
+        reports.poolsUnusable(delivery: route.delivery, reason: reason, at: now)
+    }
+
+    private func fallback(for rig: Rig, on miner: MinerConnection, now: Timestamp) -> Placement? {
+        var choice = Choice()
+        chooseFallback(for: rig, on: miner, now: now, &choice)
+        return choice.destination
+    }
+}
