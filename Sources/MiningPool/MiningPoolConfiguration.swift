@@ -6,6 +6,8 @@ public struct MiningPoolConfiguration: Sendable {
     public var host = "127.0.0.1"
     /// 0 takes any free port.
     public var port = 0
+    /// Lines go through TLS.
+    public var tls: TLSFiles?
     /// Serves the accounts as JSON; nil does not, 0 takes any free port.
     public var httpPort: Int?
     /// Bytes, 1...8.
@@ -32,6 +34,18 @@ public struct MiningPoolConfiguration: Sendable {
     public var reportInterval: Duration? = .seconds(10)
 
     public init() {}
+
+    /// PEM files.
+    public struct TLSFiles: Sendable, Hashable {
+        /// The certificate, then those between it and its authority.
+        public var certificatePath: String
+        public var keyPath: String
+
+        public init(certificatePath: String, keyPath: String) {
+            self.certificatePath = certificatePath
+            self.keyPath = keyPath
+        }
+    }
 }
 
 /// A way in which a pool misbehaves, for tests.
