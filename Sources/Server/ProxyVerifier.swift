@@ -7,8 +7,8 @@ internal import Units
 struct ProxyVerifier: PoolVerifying {
     private let policy: VerificationPolicy
 
-    init(allowsPrivatePools: Bool, minimumDifficulty: ShareDifficulty) {
-        var policy = VerificationPolicy()
+    init(allowsPrivatePools: Bool, minimumDifficulty: ShareDifficulty, authorities: String? = nil) {
+        var policy = VerificationPolicy(caFile: authorities)
         policy.allowPrivatePools = allowsPrivatePools
         policy.minimumDifficulty = minimumDifficulty
         self.policy = policy
