@@ -14,6 +14,7 @@ let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummi
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
 
@@ -109,7 +110,7 @@ let package = Package(
             name: "StratumProxy",
             dependencies: [
                 "Units", "BinaryCoding", "ProofOfWork", "Stratum", "Metering", "Routing", "Database", "MigrationFiles",
-                crypto, logging, nioCore, nioPosix, nioSSL, nioConcurrency,
+                crypto, logging, nioCore, nioPosix, nioSSL, nioTLS, nioConcurrency,
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
             swiftSettings: settings),
@@ -184,7 +185,7 @@ let package = Package(
             dependencies: [
                 "StratumProxy", "Miner", "MiningPool", "Stratum", "StratumLines", "ProofOfWork", "Metering", "Routing",
                 "BinaryCoding", "Units", "Database", "MigrationFiles", "TestSupport", crypto, logging, nioCore, nioPosix,
-                nioConcurrency,
+                nioConcurrency, nioSSL,
             ],
             swiftSettings: settings),
         .testTarget(

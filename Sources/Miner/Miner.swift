@@ -2,6 +2,7 @@ import Dispatch
 public import Logging
 import NIOCore
 import NIOPosix
+import NIOSSL
 import Stratum
 import StratumLines
 import Synchronization
@@ -67,18 +68,34 @@ public final class Miner: Sendable {
     private func connect() async throws -> any Channel {
         let configuration = core.configuration
         let core = core
+        let tls = try configuration.pool.usesTLS ? Miner.trust(configuration) : nil
         return try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .connectTimeout(.nanoseconds(configuration.connectTimeout.nanoseconds))
             .channelOption(.socketOption(.tcp_nodelay), value: 1)
             .channelInitializer { channel in
                 core.opened(channel)
                 return channel.eventLoop.makeCompletedFuture {
+                    if let tls { try channel.pipeline.syncOperations.addHandler(Miner.handler(tls, host: configuration.pool.host)) }
                     let limit = configuration.session.lineLimit
                     try channel.pipeline.syncOperations.addHandler(ByteToMessageHandler(LineDecoder(limit: limit)))
                     try channel.pipeline.syncOperations.addHandler(PoolConnection(core: core))
                 }
             }
             .connect(host: configuration.pool.host, port: configuration.pool.port).get()
+    }
+
+    private static func trust(_ configuration: MinerConfiguration) throws -> NIOSSLContext {
+        var tls = TLSConfiguration.makeClientConfiguration()
+        tls.minimumTLSVersion = .tlsv12
+        if let file = configuration.authorities { tls.additionalTrustRoots = [.file(file)] }
+        return try NIOSSLContext(configuration: tls)
+    }
+
+    /// An address goes into no server name: the certificate has to be for it all the same.
+    private static func handler(_ tls: NIOSSLContext, host: String) throws -> NIOSSLClientHandler {
+        do { return try NIOSSLClientHandler(context: tls, serverHostname: host) } catch {
+            return try NIOSSLClientHandler(context: tls, serverHostname: nil)
+        }
     }
 
     /// False when the task was cancelled.

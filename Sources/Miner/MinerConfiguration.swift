@@ -4,6 +4,8 @@ public import Units
 /// How a ``Miner`` works.
 public struct MinerConfiguration: Sendable {
     public var pool: PoolAddress
+    /// PEM certificates of authorities that a pool with TLS may be from, beside the system's.
+    public var authorities: String?
     public var user: String
     public var password: String
     /// What it hashes; the pool's jobs do not say.

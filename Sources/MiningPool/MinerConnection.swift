@@ -148,5 +148,7 @@ final class MinerConnection: ChannelInboundHandler {
         write(session.setExtranonce(extranonce1: extranonce1, extranonce2Size: size))
     }
 
-    func askToReconnect() { write(Line.reconnect()) }
+    func askToReconnect(host: String?, port: Int) {
+        write(host.map { Line.reconnect(host: $0, port: port, wait: 0) } ?? Line.reconnect())
+    }
 }

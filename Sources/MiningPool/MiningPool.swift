@@ -2,6 +2,7 @@ public import Logging
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
 import Stratum
 import StratumLines
 import Synchronization
@@ -50,12 +51,14 @@ public final class MiningPool: Sendable {
     /// Binds its ports and begins; returns the ports. A pool starts once.
     public func start() async throws -> Ports {
         try validate()
+        let tls = try tlsContext()
         guard running.withLock({ $0 == nil }) else { throw StartError.alreadyStarted }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let core = try await makeCore(on: group.next())
         var listeners: [any Channel] = []
         do {
             let stratum = try await listen(group, core, port: configuration.port) { channel in
+                if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
                 try channel.pipeline.syncOperations.addHandler(ByteToMessageHandler(LineDecoder(limit: 32_768)))
                 try channel.pipeline.syncOperations.addHandler(MinerConnection(core: core.value))
             }
@@ -88,6 +91,18 @@ public final class MiningPool: Sendable {
         try check((1...8).contains(configuration.extranonce1Size), "the extranonce1 size is not in 1...8")
         try check((1...16).contains(configuration.extranonce2Size), "the extranonce2 size is not in 1...16")
         try check(Target(nbits: configuration.nbits) != nil, "nbits is not a target")
+    }
+
+    private func tlsContext() throws -> NIOSSLContext? {
+        guard let files = configuration.tls else { return nil }
+        do {
+            let chain = try NIOSSLCertificate.fromPEMFile(files.certificatePath)
+            let key = try NIOSSLPrivateKey(file: files.keyPath, format: .pem)
+            return try NIOSSLContext(configuration: .makeServerConfiguration(
+                certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key)))
+        } catch {
+            throw StartError.invalidConfiguration("the certificate and its key cannot be used")
+        }
     }
 
     private func makeCore(on loop: any EventLoop) async throws -> NIOLoopBound<PoolCore> {
@@ -146,8 +161,10 @@ public final class MiningPool: Sendable {
     /// Gives another extranonce1 to all miners that subscribed to such changes, then a clean job to all.
     public func changeExtranonces() async throws { try await onLoop { $0.changeExtranonces() } }
 
-    /// Sends `client.reconnect` to all.
-    public func askToReconnect() async throws { try await onLoop { $0.askToReconnect() } }
+    /// Sends `client.reconnect` to all; without a host to the same address.
+    public func askToReconnect(host: String? = nil, port: Int = 0) async throws {
+        try await onLoop { $0.askToReconnect(host: host, port: port) }
+    }
 
     @discardableResult
     private func onLoop<R: Sendable>(_ body: @escaping @Sendable (PoolCore) -> R) async throws -> R? {

@@ -6,6 +6,8 @@ public struct MiningPoolConfiguration: Sendable {
     public var host = "127.0.0.1"
     /// 0 takes any free port.
     public var port = 0
+    /// Lines go through TLS.
+    public var tls: TLSFiles?
     /// Serves the accounts as JSON; nil does not, 0 takes any free port.
     public var httpPort: Int?
     /// Bytes, 1...8.
@@ -41,6 +43,18 @@ public struct MiningPoolConfiguration: Sendable {
         switch algorithm {
         case .sha256d: 0x1b00_ffff
         case .scrypt: 0x1d00_ffff
+        }
+    }
+
+    /// PEM files.
+    public struct TLSFiles: Sendable, Hashable {
+        /// The certificate, then those between it and its authority.
+        public var certificatePath: String
+        public var keyPath: String
+
+        public init(certificatePath: String, keyPath: String) {
+            self.certificatePath = certificatePath
+            self.keyPath = keyPath
         }
     }
 }

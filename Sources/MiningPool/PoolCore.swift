@@ -167,8 +167,8 @@ final class PoolCore {
         issueJob(newBlock: true)
     }
 
-    func askToReconnect() {
-        for connection in connections.values { connection.askToReconnect() }
+    func askToReconnect(host: String?, port: Int) {
+        for connection in connections.values { connection.askToReconnect(host: host, port: port) }
     }
 }
 

@@ -12,7 +12,8 @@ struct CommittedDirectory: EdgeDirectory {
 
     func rig(user: String) -> RigEntry? {
         market.read { $0.rig(user: user) }.map {
-            RigEntry(id: $0.id, user: $0.user, passwordHash: $0.passwordDigest, fallback: $0.fallback)
+            RigEntry(
+                id: $0.id, user: $0.user, passwordHash: $0.passwordDigest, fallback: $0.fallback, owner: $0.owner)
         }
     }
 

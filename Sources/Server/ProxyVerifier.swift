@@ -7,8 +7,10 @@ internal import Units
 struct ProxyVerifier: PoolVerifying {
     private let policy: VerificationPolicy
 
-    init(allowsPrivatePools: Bool, algorithm: Algorithm, minimumDifficulty: ShareDifficulty) {
-        var policy = VerificationPolicy()
+    init(
+        allowsPrivatePools: Bool, algorithm: Algorithm, minimumDifficulty: ShareDifficulty, authorities: String? = nil
+    ) {
+        var policy = VerificationPolicy(caFile: authorities)
         policy.allowPrivatePools = allowsPrivatePools
         policy.algorithm = algorithm
         policy.minimumDifficulty = minimumDifficulty

@@ -22,6 +22,8 @@ public final class Server: Sendable {
 
     public let apiPort: Int
     public let stratumURL: String
+    /// The port for rigs with TLS; nil without one.
+    public var stratumTLSPort: Int? { edge.tlsPort }
     /// Ends with an error when another server has taken over the database: then end the process.
     public let deposed: AsyncStream<JournalError>
 
@@ -39,6 +41,7 @@ public final class Server: Sendable {
     /// - Throws: an error whose description is one line for the operator
     public static func start(_ configuration: ServerConfiguration, logger: Logger) async throws -> Server {
         if let flaw = configuration.rules.flaw { throw ServerStartError("The market's rules are invalid: \(flaw)") }
+        if let flaw = configuration.transport.flaw { throw ServerStartError("The transport is invalid: \(flaw)") }
         if let flaw = configuration.retention.flaw { throw ServerStartError("Retention is invalid: \(flaw)") }
         _ = try DescriptorBudget.current()
         let folder = try DataFolder(configuration.dataFolder)
@@ -88,7 +91,7 @@ public final class Server: Sendable {
     ) async throws -> Server {
         let verifier = ProxyVerifier(
             allowsPrivatePools: configuration.allowsPrivatePools, algorithm: configuration.rules.algorithm,
-            minimumDifficulty: configuration.rules.minimumDifficulty)
+            minimumDifficulty: configuration.rules.minimumDifficulty, authorities: configuration.transport.poolAuthorities)
         let services = APIServices(
             market: market.writer, directory: AccountStore(database), reports: ReportStore(database),
             edge: EmbeddedLiveEdge(edge: edge.edge, market: market.writer, stratumURL: edge.url), verifier: verifier,
@@ -230,6 +233,7 @@ extension Server {
         settings.shareInterval = configuration.rules.shareInterval
         settings.slices = SliceTimes(term: configuration.rules.term)
         settings.allowPrivatePools = configuration.allowsPrivatePools
+        configuration.transport.apply(to: &settings)
         let writer = market.writer
         // Rigs that were connected to an earlier process are away until they come back.
         _ = try await writer.submit(CommandEnvelope(.edgeStarted(edgeID)))

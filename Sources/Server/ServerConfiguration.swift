@@ -16,6 +16,8 @@ public struct ServerConfiguration: Sendable {
     public var stratumPort = 3333
     /// What sellers are told to point their rigs at; nil: the address that is listened on.
     public var publicStratumURL: String?
+    /// How rigs and pools are connected to.
+    public var transport = StratumTransport()
     public var rules = MarketRules.sha256d
     /// Lets buyers name pools at private, loopback and link-local addresses.
     public var allowsPrivatePools = false

@@ -111,6 +111,10 @@ public enum Line {
         make { out in notification("client.show_message", to: &out) { $0.add(string: text) } }
     }
 
+    public static func getVersion(id: Int64) -> [UInt8] {
+        make { request("client.get_version", id: .number(id), to: &$0) { _ in } }
+    }
+
     public static func ping(id: Int64) -> [UInt8] { make { request("mining.ping", id: .number(id), to: &$0) { _ in } } }
 
     // MARK: building blocks

@@ -205,6 +205,9 @@ extension MinerSession {
     private func harmless(_ message: Envelope, _ id: MessageID) -> Action {
         if message.isMethod("mining.ping") { return .reply(Line.answer(id, literal: "\"pong\"")) }
         if message.isMethod("mining.pong") { return .none }
+        if message.isMethod("client.get_version") || message.isMethod("mining.get_version") {
+            return .reply(Line.answer(id, literal: "\"hashspot\""))
+        }
         if message.isMethod("mining.get_transactions") { return .reply(Line.answer(id, literal: "[]")) }
         if message.isMethod("mining.multi_version") { return .reply(Line.answer(id, true)) }
         if message.isMethod("mining.capabilities") { return .reply(Line.answer(id, literal: "{}")) }

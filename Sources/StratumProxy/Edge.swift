@@ -18,6 +18,10 @@ public final class Edge: Sendable {
     private let loop: any EventLoop
     private let core: NIOLoopBoundBox<EdgeCore>
     private let shipper: Shipper
+    private let trust: PoolTrust
+    private let certificates: MinerCertificates?
+    private let flaw: EdgeError?
+    private let boundTLSPort = NIOLockedValueBox<Int?>(nil)
     private let life = NIOLockedValueBox(Life.new)
 
     private enum Life: Sendable {
@@ -39,10 +43,21 @@ public final class Edge: Sendable {
         self.loop = loop
         let resolver = AddressResolver(
             threads: resolving, policy: AddressPolicy(allowsPrivate: configuration.allowPrivatePools))
+        let trust = PoolTrust(extraFile: configuration.poolAuthorities)
+        self.trust = trust
+        let certificates: MinerCertificates?
+        do throws(EdgeError) {
+            certificates = try MinerCertificates(configuration.tls)
+            flaw = nil
+        } catch {
+            certificates = nil
+            flaw = error
+        }
+        self.certificates = certificates
         core = NIOLoopBoundBox.makeBoxSendingValue(
             EdgeCore(
                 configuration: configuration, directory: directory, reports: reports, clock: clock, logger: logger,
-                loop: loop, resolver: resolver, spool: spool),
+                loop: loop, resolver: resolver, trust: trust, certificates: certificates, spool: spool),
             eventLoop: loop)
         shipper = Shipper(spool: spool, sink: sink, times: configuration.spool, logger: logger)
     }
@@ -61,6 +76,7 @@ public final class Edge: Sendable {
         }
         guard isNew else { throw .alreadyStarted }
         do throws(EdgeError) {
+            try await checkCertificates()
             let state = try await openSpool()
             let core = core
             try? await loop.submit { core.value.opened(state) }.get()
@@ -87,6 +103,18 @@ public final class Edge: Sendable {
         await closeAll()
     }
 
+    /// What is configured has to work from the start: later it would only be found out by a rig or a pool.
+    private func checkCertificates() async throws(EdgeError) {
+        if let flaw { throw flaw }
+        guard let path = configuration.poolAuthorities else { return }
+        let trust = trust
+        let isUsable = try? await resolving.runIfActive { () -> Bool in
+            do throws(TLSFailure) { _ = try trust.context() } catch { return false }
+            return true
+        }
+        if isUsable != true { throw .certificateUnusable(reason: "\(path) cannot be read as PEM certificates") }
+    }
+
     private func openSpool() async throws(EdgeError) -> SpoolState {
         let known: Int64?
         do {
@@ -104,23 +132,42 @@ public final class Edge: Sendable {
         do { return try await spool.open(newEpoch: epoch) } catch { throw .spoolUnusable(reason: "\(error)") }
     }
 
+    /// The port that rigs with TLS are listened for on; nil before the start and without TLS.
+    public var tlsPort: Int? { boundTLSPort.withLockedValue { $0 } }
+
     private func listen() async throws(EdgeError) -> Int {
+        let plain = try await bind(port: configuration.port, usesTLS: false)
+        var listeners = [plain]
+        if let tls = configuration.tls {
+            do throws(EdgeError) {
+                let channel = try await bind(port: tls.port, usesTLS: true)
+                listeners.append(channel)
+                boundTLSPort.withLockedValue { $0 = channel.localAddress?.port ?? tls.port }
+            } catch {
+                try? await plain.close()
+                throw error
+            }
+        }
+        let (core, all) = (core, listeners)
+        try? await loop.submit { core.value.started(all) }.get()
+        return plain.localAddress?.port ?? configuration.port
+    }
+
+    private func bind(port: Int, usesTLS: Bool) async throws(EdgeError) -> any Channel {
         let core = core
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.socketOption(.so_keepalive), value: 1)
+            .childLiveness(.miners)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.writeBufferWaterMark, value: .init(low: 32 * 1024, high: 128 * 1024))
             .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try core.value.accept(channel) }
+                channel.eventLoop.makeCompletedFuture { try core.value.arrived(channel, usesTLS: usesTLS) }
             }
         do {
-            let channel = try await bootstrap.bind(host: configuration.host, port: configuration.port).get()
-            try await loop.submit { core.value.started(channel) }.get()
-            return channel.localAddress?.port ?? configuration.port
+            return try await bootstrap.bind(host: configuration.host, port: port).get()
         } catch {
-            throw .cannotListen(host: configuration.host, port: configuration.port, reason: Edge.reason(error))
+            throw .cannotListen(host: configuration.host, port: port, reason: Edge.reason(error))
         }
     }
 
@@ -134,6 +181,21 @@ public final class Edge: Sendable {
         await withDiscardingTaskGroup { group in
             group.addTask { await self.sealForever() }
             group.addTask { await self.shipper.shipForever() }
+            group.addTask { await self.watchCertificates() }
+        }
+    }
+
+    /// Looks every few seconds whether the certificate's files have changed.
+    private func watchCertificates() async {
+        guard let certificates else { return }
+        while !Task.isCancelled {
+            do { try await Task.sleep(for: .microseconds(configuration.certificateCheck.microseconds)) } catch { return }
+            guard let outcome = try? await resolving.runIfActive({ certificates.reloadIfChanged() }) else { return }
+            switch outcome {
+            case .unchanged: break
+            case .reloaded: logger.notice("the certificate for rigs has been read again")
+            case .failed(let reason): logger.error("the changed certificate for rigs is not used: \(reason)")
+            }
         }
     }
 

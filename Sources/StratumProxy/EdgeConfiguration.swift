@@ -25,6 +25,22 @@ public struct EdgeConfiguration: Sendable {
     public var takesAnyHash = false
     /// Lets pools have private, loopback and link-local addresses.
     public var allowPrivatePools = false
+    /// PEM certificates of authorities that pools' certificates may be from, beside the system's.
+    public var poolAuthorities: String?
+
+    /// A second listener, for rigs that speak TLS.
+    public var tls: TLSListener?
+    /// How often it is looked whether its files have changed.
+    public var certificateCheck = Interval.seconds(5)
+    /// Load balancers: their connections begin with a PROXY header that says who is behind them, and must.
+    public var trustedProxies: [AddressBlock] = []
+    public var bans = BanPolicy()
+    /// Time for subscribing and logging in.
+    public var handshake = Interval.seconds(60)
+    /// A rig that has said nothing for so long, and for ten times as long as its shares take, is closed.
+    public var idle = Interval.seconds(600)
+    /// How long the session of a connection that ended may be resumed: its prefix rests for it.
+    public var sessionRest = Interval.seconds(300)
 
     /// How long a rig that is sold in parts works for one buyer before it turns to another.
     public var slices = SliceTimes()
@@ -47,6 +63,21 @@ public struct EdgeConfiguration: Sendable {
         self.allotEpoch = allotEpoch
     }
 
+    /// Where rigs connect by TLS. The files are PEM, and read again when they change.
+    public struct TLSListener: Sendable, Hashable {
+        /// 0 takes any free port.
+        public var port: Int
+        /// The certificate, then those between it and its authority.
+        public var certificatePath: String
+        public var keyPath: String
+
+        public init(port: Int, certificatePath: String, keyPath: String) {
+            self.port = port
+            self.certificatePath = certificatePath
+            self.keyPath = keyPath
+        }
+    }
+
     /// Bounds. What happens at each is said beside it.
     public struct Limits: Sendable {
         /// Connections of miners, authorized or not; further ones are closed at once.
@@ -63,9 +94,11 @@ public struct EdgeConfiguration: Sendable {
         public var jobsPerRig = 128
         /// Shares remembered for one coinbase, to find duplicates; further ones are refused with 20.
         public var sharesPerCoinbase = 1 << 19
+        /// Sessions that rest; the one that rests longest makes room.
+        public var restingSessions = 8192
         /// Failed logins before a connection is closed.
         public var failedLogins = 5
-        /// Shares in a row that are malformed or for unknown jobs, before a connection is closed.
+        /// Shares in a row that are malformed, for unknown jobs, duplicates or too easy, before a connection is closed.
         public var invalidSharesInARow = 500
         /// A rig that would find more shares than this at a pool's difficulty is not sent there; the pool is asked for more.
         public var sharesPerRigAndSecond = 20
@@ -96,6 +129,13 @@ public struct EdgeConfiguration: Sendable {
         public var refusalPause = Interval.seconds(60)
         /// Shares for jobs of a lost connection are valid for this long.
         public var lostJobs = Interval.seconds(30)
+        /// A pool that has shares to answer and says nothing at all for so long is left, for as long as it stays silent.
+        public var silence = Interval.seconds(3)
+        /// A pool that failed must have been well for so long before rigs that work elsewhere return; twice as long after
+        /// each further failure.
+        public var recovery = Interval.seconds(5)
+        /// Lets `client.reconnect` name another port of the same host.
+        public var followsPorts = false
 
         public init() {}
     }

@@ -43,20 +43,26 @@ extension EdgeCore {
     ) -> Place {
         var isOpening = false
         var skipped: [SkippedTarget] = []
+        /// One that failed lately: better than none.
+        var recovering: Placement?
         defer { choice.skipped += skipped }
         for target in route.targets {
             switch standing(of: target, for: miner, now: now) {
             case .ready(let connection):
+                let placement = Placement(connection: connection, delivery: route.delivery, target: target)
                 rig.reportedUnusable.remove(route.delivery)
-                return .ready(Placement(connection: connection, delivery: route.delivery, target: target))
+                guard connection.upstream.isToBeLeftAlone(by: miner, now: now) else { return .ready(placement) }
+                skipped.append(SkippedTarget(target: target, reason: "failed lately"))
+                recovering = recovering ?? placement
             case .opening(let since):
                 // The buyer's order counts: a first target that is just opening is waited for.
-                if now - since < configuration.pools.patience { return .opening }
+                if now - since < configuration.pools.patience, recovering == nil { return .opening }
                 isOpening = true
             case .unusable(let reason):
                 skipped.append(SkippedTarget(target: target, reason: reason))
             }
         }
+        if let recovering { return .ready(recovering) }
         if isOpening { return .opening }
         reportUnusable(route, rig, skipped, now: now)
         return .none

@@ -26,6 +26,7 @@ extension EdgeCore {
         if checked.hash != nil { addJobRecord(job) }
         feed.add(.share(record))
         feed.answer(PendingAnswer(miner: miner, id: id, refusal: checked.refusal, forward: forward))
+        miner.count(checked.verdict, worker: submission.worker)
         account(record, checked, job, miner, rig, now)
     }
 
@@ -38,6 +39,7 @@ extension EdgeCore {
             difficulty: .zero, isBillable: false, isForwarded: false, extranonce2: submission.extranonce2,
             ntime: submission.ntime, nonce: submission.nonce, version: submission.versionBits ?? 0, hash: [])))
         feed.answer(PendingAnswer(miner: miner, id: id, refusal: .jobNotFound, forward: nil))
+        miner.count(.invalid, worker: submission.worker)
         miner.countInvalid(true)
     }
 
@@ -89,7 +91,7 @@ extension EdgeCore {
         _ now: Timestamp
     ) {
         if checked.meetsNetwork { rig.counts.blocks += 1 }
-        miner.countInvalid(checked.verdict == .invalid)
+        miner.countInvalid(checked.verdict != .valid && checked.verdict != .stale)
         switch checked.verdict {
         case .valid: rig.counts.valid += 1
         case .stale: rig.counts.stale += 1

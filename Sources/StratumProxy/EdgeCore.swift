@@ -3,6 +3,7 @@ import HeapModule
 import Logging
 import NIOCore
 import NIOPosix
+import NIOSSL
 import Routing
 import Stratum
 import Units
@@ -38,6 +39,15 @@ final class EdgeCore {
     let feed: SpoolFeed
     private let clock: any WallClock
     private let resolver: AddressResolver
+    private let trust: PoolTrust
+    private let certificates: MinerCertificates?
+    /// Who gets in.
+    private(set) var door: Door
+    private var shelf: SessionShelf
+    /// Connections by the name of their session.
+    private var named: [UInt64: MinerConnection] = [:]
+    /// Load balancers' connections whose header has not been read.
+    private var awaitingHeader = 0
     private var latest = Timestamp(microseconds: 0)
 
     private(set) var rigs: [RigID: Rig] = [:]
@@ -58,7 +68,7 @@ final class EdgeCore {
     private var ended: [PoolConnectionSnapshot] = []
     private var jobNames: UInt64 = 0
     private var accepted = 0
-    private var listener: (any Channel)?
+    private var listeners: [any Channel] = []
     private var hasStopped = false
     private var ticks = 0
     private(set) var isStopping = false
@@ -78,7 +88,8 @@ final class EdgeCore {
 
     init(
         configuration: EdgeConfiguration, directory: any EdgeDirectory, reports: any EdgeReports,
-        clock: any WallClock, logger: Logger, loop: any EventLoop, resolver: AddressResolver, spool: SpoolThread
+        clock: any WallClock, logger: Logger, loop: any EventLoop, resolver: AddressResolver, trust: PoolTrust,
+        certificates: MinerCertificates?, spool: SpoolThread
     ) {
         self.configuration = configuration
         self.directory = directory
@@ -87,6 +98,10 @@ final class EdgeCore {
         self.logger = logger
         self.loop = loop
         self.resolver = resolver
+        self.trust = trust
+        self.certificates = certificates
+        door = Door(configuration.bans)
+        shelf = SessionShelf(limit: configuration.limits.restingSessions, rest: configuration.sessionRest)
         flushes = FlushQueue(loop: loop)
         spaces = SearchSpaces(firstPrefix: configuration.firstPrefix, firstEpoch: configuration.firstPaddingEpoch)
         feed = SpoolFeed(spool: spool, loop: loop, times: configuration.spool, edgeLimits: configuration.limits)
@@ -100,7 +115,7 @@ final class EdgeCore {
 
     var linkEnvironment: LinkEnvironment {
         LinkEnvironment(
-            loop: loop, resolver: resolver, flushes: flushes, now: { [unowned self] in now() },
+            loop: loop, resolver: resolver, trust: trust, flushes: flushes, now: { [unowned self] in now() },
             connectTimeout: configuration.pools.handshake, outputLimit: configuration.limits.outputBytes)
     }
 
@@ -119,8 +134,8 @@ final class EdgeCore {
         }
     }
 
-    func started(_ listener: any Channel) {
-        self.listener = listener
+    func started(_ listeners: [any Channel]) {
+        self.listeners = listeners
         // Deliveries that ended while no edge ran wait for a report that says so.
         lastDelivery = now()
         scheduleTick()
@@ -137,7 +152,7 @@ final class EdgeCore {
     /// Closes the listener and all miners; pools may still answer.
     func beginStop() {
         isStopping = true
-        listener?.close(promise: nil)
+        for listener in listeners { listener.close(promise: nil) }
         for miner in Array(miners.values) { miner.close("the edge stops") }
     }
 
@@ -152,13 +167,37 @@ final class EdgeCore {
 
     // MARK: miners
 
-    func accept(_ channel: any Channel) throws {
-        guard !isStopping, miners.count < configuration.limits.minerConnections else {
+    /// A connection has come in; a load balancer's says first who is behind it.
+    func arrived(_ channel: any Channel, usesTLS: Bool) throws {
+        guard !isStopping, miners.count + awaitingHeader < configuration.limits.minerConnections else {
             return channel.close(promise: nil)
         }
+        let peer = SourceAddress(channel.remoteAddress)
+        guard let peer, configuration.trustedProxies.contains(where: { $0.contains(peer) }) else {
+            return try admit(channel, source: peer, usesTLS: usesTLS)
+        }
+        awaitingHeader += 1
+        try channel.pipeline.syncOperations.addHandler(ProxyHandler(core: self) { [unowned self] header in
+            try admit(channel, source: header.source, usesTLS: usesTLS)
+        })
+    }
+
+    func proxyHeaderEnded() { awaitingHeader -= 1 }
+
+    private func admit(_ channel: any Channel, source: SourceAddress?, usesTLS: Bool) throws {
+        let admission = isStopping ? .refused("stopping") : door.admission(of: source, now: now())
+        if case .refused(let why) = admission {
+            logger.debug("miner refused: \(why)", metadata: ["address": "\(source?.description ?? "")"])
+            return channel.close(promise: nil)
+        }
+        if usesTLS, let certificates {
+            try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: certificates.context))
+        }
         accepted += 1
-        let miner = MinerConnection(core: self, channel: channel, turn: accepted % 10, now: now())
+        let miner = MinerConnection(
+            core: self, channel: channel, source: source, isStrict: admission == .strict, turn: accepted % 10, now: now())
         try miner.start(on: channel)
+        door.entered(source)
         miners[ObjectIdentifier(miner)] = miner
         turns[miner.turn][ObjectIdentifier(miner)] = miner
     }
@@ -167,8 +206,9 @@ final class EdgeCore {
         miners[ObjectIdentifier(miner)] = nil
         turns[miner.turn][ObjectIdentifier(miner)] = nil
         waiting[ObjectIdentifier(miner)] = nil
-        guard let rig = miner.rig else { return }
         let now = now()
+        leave(miner, now: now)
+        guard let rig = miner.rig else { return }
         if rig.connection === miner {
             rig.mark(isWorking: miner.isWorking, now: now)
             rig.connection = nil
@@ -176,18 +216,84 @@ final class EdgeCore {
         reports.rigOffline(rig.id, session: miner.number, at: now)
     }
 
+    private func leave(_ miner: MinerConnection, now: Timestamp) {
+        door.left(miner.source)
+        putAside(miner, now: now)
+        let wasShort = miner.loggedInAt.map { now - $0 < .seconds(5) } ?? true
+        if wasShort, !isStopping { count(.churn, miner, now: now) }
+    }
+
     /// Checks user and password; the same time passes whether the user or the password is wrong.
     func login(_ login: MinerSession.Login, on miner: MinerConnection) -> LoginOutcome {
+        let now = now()
+        guard door.ban(ofLogin: login.user, from: miner.source, now: now) == nil else {
+            return .refused(StratumError(code: 24, text: "Too many failed logins; try again later"))
+        }
         let digest = Array(SHA256.hash(data: Array(login.password.utf8)))
         let entry = directory.rig(user: login.user)
         let isRight = EdgeCore.isEqual(digest, entry?.passwordHash ?? Array(repeating: 0, count: 32))
-        guard let entry, isRight else { return .refused(.unauthorized) }
+        guard let entry, isRight else {
+            tell(door.failedLogin(user: login.user, from: miner.source, now: now))
+            return .refused(.unauthorized)
+        }
+        guard door.ban(of: entry.id, now: now) == nil else {
+            return .refused(StratumError(code: 24, text: "Too many faults of this rig; try again later"))
+        }
+        door.loggedIn(from: miner.source)
         if let present = miner.rig, present.id != entry.id {
-            return .refused(StratumError(code: 24, text: "Another rig is on this connection"))
+            guard let owner = present.entry?.owner, owner == entry.owner else {
+                return .refused(StratumError(code: 24, text: "A rig of another owner is on this connection"))
+            }
+            return .accepted(present)
         }
         let rig = self.rig(entry.id)
         rig.entry = entry
         return .accepted(rig)
+    }
+
+    /// A connection's offence: against its rig, or its address as long as nobody has logged in.
+    func count(_ offence: Offence, _ miner: MinerConnection, now: Timestamp) {
+        if let ban = door.count(offence, rig: miner.rig?.id, from: miner.source, now: now) { tell([ban]) }
+    }
+
+    private func tell(_ bans: [NewBan]) {
+        for ban in bans { logger.warning("banned for \(ban.reason)", metadata: ["who": "\(ban.subject)", "until": "\(ban.until)"]) }
+    }
+
+    // MARK: sessions
+
+    /// The session with this name if it may be resumed, else a new one; nil when there is no room.
+    func session(resuming name: String?, on miner: MinerConnection) -> RigSession? {
+        let now = now()
+        if let id = name.flatMap({ RigSession.id(named: $0) }) {
+            // Whoever knows the name is the miner that it was told: its earlier connection is dead.
+            named[id]?.close("its session is resumed on another connection")
+            if let session = shelf.take(id, now: now) {
+                named[id] = miner
+                return session
+            }
+        }
+        guard let counter = nextSession().map({ $0 & 0xffff_ffff }), let prefix = freePrefix(at: counter) else { return nil }
+        let session = RigSession(id: UInt64.random(in: .min ... .max), prefix: prefix)
+        named[session.id] = miner
+        return session
+    }
+
+    private func freePrefix(at counter: Int64) -> UInt16? {
+        if let prefix = spaces.takePrefix(at: counter) { return prefix }
+        while let rested = shelf.dropOldest() {
+            spaces.release(prefix: rested)
+            if let prefix = spaces.takePrefix() { return prefix }
+        }
+        return nil
+    }
+
+    /// A session that did something may come back; another one's prefix is free at once.
+    private func putAside(_ miner: MinerConnection, now: Timestamp) {
+        guard let session = miner.restingSession else { return }
+        named[session.id] = nil
+        let freed = session.earlier == nil ? [session.prefix] : shelf.put(session, now: now)
+        for prefix in freed { spaces.release(prefix: prefix) }
     }
 
     /// In constant time for equal lengths.
@@ -326,6 +432,7 @@ final class EdgeCore {
         if ticks % 10 == 0 {
             places = [:]
             forgetDeadJobs(now)
+            for prefix in shelf.expire(now: now) { spaces.release(prefix: prefix) }
             // Also of rigs that are away: settlement waits for word beyond each delivery's end.
             if rigs.values.contains(where: { !$0.route.routes.isEmpty }) { lastDelivery = now }
         }
@@ -391,17 +498,20 @@ final class EdgeCore {
                 upstream.trouble(now: now).map {
                     UnusablePool(url: upstream.key.url, user: upstream.key.user, reason: $0)
                 }
-            }, minerConnections: miners.count, spool: feed.snapshot)
+            }, minerConnections: miners.count, restingSessions: shelf.count, bans: door.bans.current(limit: 100, now: now),
+            spool: feed.snapshot)
     }
 
     private func snapshot(of rig: Rig, now: Timestamp) -> RigSnapshot {
         let miner = rig.connection
         return RigSnapshot(
             rig: rig.id, user: rig.entry?.user ?? "", isOnline: miner != nil, session: rig.lastSession,
-            userAgent: miner?.session.userAgent, connectedSince: miner?.connectedAt, versionMask: miner?.versionMask ?? 0,
+            userAgent: miner?.session.userAgent, address: miner?.source, connectedSince: miner?.connectedAt,
+            versionMask: miner?.versionMask ?? 0,
             target: miner?.target, delivery: miner?.delivery, difficulty: miner?.jobs.last?.difficulty,
             hashrate1Minute: rig.hashrate(seconds: 60, now: now), hashrate5Minutes: rig.hashrate(seconds: 300, now: now),
             measured: rig.measured(now: now).map { Hashrate(rounding: $0.hashrate) }, shares: rig.counts,
-            switches: rig.switches, skipped: miner?.skipped ?? [], slices: rig.slices(now: now))
+            workers: miner?.workerCounts ?? [:], switches: rig.switches, skipped: miner?.skipped ?? [],
+            slices: rig.slices(now: now))
     }
 }

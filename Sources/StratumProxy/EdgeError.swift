@@ -2,6 +2,8 @@
 public enum EdgeError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The address cannot be listened on.
     case cannotListen(host: String, port: Int, reason: String)
+    /// The certificate for rigs cannot be used.
+    case certificateUnusable(reason: String)
     /// The spool cannot be opened.
     case spoolUnusable(reason: String)
     /// The spool was made by another edge.
@@ -14,6 +16,7 @@ public enum EdgeError: Error, Sendable, Hashable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .cannotListen(let host, let port, let reason): "Cannot listen on \(host):\(port): \(reason)"
+        case .certificateUnusable(let reason): "The certificate for rigs cannot be used: \(reason)"
         case .spoolUnusable(let reason): "The spool cannot be used: \(reason)"
         case .spoolOfAnotherEdge: "The spool belongs to another edge"
         case .noEpoch(let reason): "No epoch for a new spool: \(reason)"

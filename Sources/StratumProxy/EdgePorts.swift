@@ -10,12 +10,15 @@ public struct RigEntry: Sendable, Hashable {
     public var passwordHash: [UInt8]
     /// Where the rig works while unsold.
     public var fallback: PoolTargetID
+    /// Rigs of one owner may log in on one connection; nil: each needs its own.
+    public var owner: AccountID?
 
-    public init(id: RigID, user: String, passwordHash: [UInt8], fallback: PoolTargetID) {
+    public init(id: RigID, user: String, passwordHash: [UInt8], fallback: PoolTargetID, owner: AccountID? = nil) {
         self.id = id
         self.user = user
         self.passwordHash = passwordHash
         self.fallback = fallback
+        self.owner = owner
     }
 }
 

@@ -1,3 +1,4 @@
+import Metering
 public import Units
 
 /// What an edge is doing: for people and metrics.
@@ -9,6 +10,10 @@ public struct EdgeSnapshot: Sendable, Hashable {
     public var unusablePools: [UnusablePool]
     /// Miner connections, authorized or not.
     public var minerConnections: Int
+    /// Sessions without a connection that may be resumed.
+    public var restingSessions: Int
+    /// Who is kept out; those that last longest, at most 100.
+    public var bans: [BanSnapshot]
     public var spool: SpoolSnapshot
 }
 
@@ -19,6 +24,8 @@ public struct RigSnapshot: Sendable, Hashable {
     public var isOnline: Bool
     public var session: Int64
     public var userAgent: String?
+    /// Where it connects from, behind a load balancer or not.
+    public var address: SourceAddress?
     public var connectedSince: Timestamp?
     public var versionMask: UInt32
     /// What its present job is for.
@@ -31,6 +38,8 @@ public struct RigSnapshot: Sendable, Hashable {
     /// The long average; nil before 30 shares.
     public var measured: Hashrate?
     public var shares: ShareCounts
+    /// The same by worker since the connection began, where several are logged in on it.
+    public var workers: [String: ShareCounts]
     /// Moves from one pool connection to another.
     public var switches: Int64
     /// Why targets of its routes, or its fallback pool, are not used.
@@ -66,6 +75,16 @@ public struct ShareCounts: Sendable, Hashable {
     public var blocks: Int64 = 0
 
     public init() {}
+
+    mutating func count(_ verdict: Verdict) {
+        switch verdict {
+        case .valid: valid += 1
+        case .stale: stale += 1
+        case .duplicate: duplicate += 1
+        case .lowDifficulty: lowDifficulty += 1
+        case .invalid: invalid += 1
+        }
+    }
 }
 
 public struct SkippedTarget: Sendable, Hashable {
@@ -89,6 +108,8 @@ public struct PoolConnectionSnapshot: Sendable, Hashable {
     public var unanswered: Int64
     /// Forwarded shares that the pool has yet to answer.
     public var waiting: Int
+    /// The pool's last texts for people.
+    public var messages: [String]
 }
 
 public struct UnusablePool: Sendable, Hashable {

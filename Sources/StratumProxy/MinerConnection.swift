@@ -1,4 +1,5 @@
 import Logging
+import Metering
 import NIOCore
 import Routing
 import Stratum
@@ -8,14 +9,25 @@ import Units
 final class MinerConnection: LineReceiver {
     unowned let core: EdgeCore
     let connectedAt: Timestamp
+    /// Where it connects from; nil when a load balancer cannot tell.
+    let source: SourceAddress?
+    /// Its address is banned, but others behind it are good: one failure ends it.
+    private let isStrict: Bool
+    /// When its rig logged in.
+    private(set) var loggedInAt: Timestamp?
     private let output: LineOutput
     private(set) var session: MinerSession
-    private(set) var prefix: UInt16?
+    private var named: RigSession?
+    var prefix: UInt16? { named?.prefix }
     private(set) var rig: Rig?
     private(set) var number: Int64 = 0
     private var failedLogins = 0
     private var invalidInARow = 0
     private(set) var isClosed = false
+    private var lines = LineBudget.miners
+    private var watch: SilenceWatch
+    /// Shares by worker; empty as long as there is only one.
+    private(set) var workerCounts: [String: ShareCounts] = [:]
 
     private(set) var jobs: RigJobTable
     var wish: DifficultyWish
@@ -37,14 +49,18 @@ final class MinerConnection: LineReceiver {
     /// Which tick of a second is its own.
     let turn: Int
 
-    init(core: EdgeCore, channel: any Channel, turn: Int, now: Timestamp) {
+    init(core: EdgeCore, channel: any Channel, source: SourceAddress?, isStrict: Bool, turn: Int, now: Timestamp) {
         self.core = core
+        self.source = source
+        self.isStrict = isStrict
         self.turn = turn
         connectedAt = now
         let configuration = core.configuration
-        var settings = MinerSession.Configuration()
-        settings.algorithm = configuration.algorithm
-        session = MinerSession(settings, connectedAt: now)
+        var manners = MinerSession.Configuration()
+        manners.handshakeTimeout = configuration.handshake
+        manners.algorithm = configuration.algorithm
+        session = MinerSession(manners, connectedAt: now)
+        watch = SilenceWatch(limit: configuration.idle, now: now)
         output = LineOutput(channel: channel, queue: core.flushes, limit: configuration.limits.outputBytes)
         jobs = RigJobTable(limit: configuration.limits.jobsPerRig)
         wish = DifficultyWish(
@@ -77,13 +93,32 @@ final class MinerConnection: LineReceiver {
         disconnected()
     }
 
-    private var metadata: Logger.Metadata { rig.map { ["rig": "\($0.id)"] } ?? [:] }
+    private var metadata: Logger.Metadata {
+        var metadata: Logger.Metadata = rig.map { ["rig": "\($0.id)"] } ?? [:]
+        if let source { metadata["address"] = "\(source)" }
+        return metadata
+    }
+
+    /// What is left of its session when it has ended; nothing when it never subscribed.
+    var restingSession: RigSession? {
+        guard var session = named else { return nil }
+        if let rig { session.earlier = EarlierSession(rig: rig.id, jobs: jobs, wish: wish) }
+        return session
+    }
 
     // MARK: lines
 
     func received(line: UnsafeRawBufferPointer) {
         guard !isClosed else { return }
-        carryOut(session.receive(line))
+        watch.heard()
+        // A miner that tries TLS on the plain port: it will come back without.
+        if line.first == 0x16, !session.isSubscribed { return close("speaks TLS on the plain port") }
+        let action = session.receive(line)
+        guard action.isShare || lines.take(now: core.now()) else {
+            core.count(.malformed, self, now: core.now())
+            return close("too many lines")
+        }
+        carryOut(action)
     }
 
     func lineTooLong() { carryOut(session.lineTooLong()) }
@@ -95,16 +130,18 @@ final class MinerConnection: LineReceiver {
         attached = nil
         for upstream in watched.values { upstream.forget(self) }
         watched = [:]
-        if let prefix { core.spaces.release(prefix: prefix) }
         core.closed(self)
     }
 
     private func carryOut(_ action: MinerSession.Action) {
         switch action {
         case .none: break
-        case .reply(let bytes), .subscribesExtranonce(let bytes), .malformed(_, let bytes): send(bytes)
+        case .reply(let bytes), .subscribesExtranonce(let bytes): send(bytes)
+        case .malformed(_, let bytes):
+            send(bytes)
+            countInvalid(true)
         case .configured(let extensions, let reply): configured(extensions, reply)
-        case .subscribe(let id, _): subscribe(id)
+        case .subscribe(let id, let subscription): subscribe(id, subscription)
         case .authorize(let id, let login): authorize(id, login)
         case .submit(let id, let submission): core.submit(submission, id: id, from: self)
         case .suggestDifficulty(let difficulty, let reply):
@@ -113,6 +150,7 @@ final class MinerConnection: LineReceiver {
             reissueIfFarOff()
         case .close(let reason, let reply):
             send(reply)
+            if reason != .handshakeTimeout { core.count(.malformed, self, now: core.now()) }
             close(reason.rawValue)
         }
     }
@@ -125,18 +163,16 @@ final class MinerConnection: LineReceiver {
         evaluate()
     }
 
-    private func subscribe(_ id: MessageID) {
-        guard let counter = core.nextSession().map({ $0 & 0xffff_ffff }),
-            let prefix = core.spaces.takePrefix(at: counter)
-        else {
+    private func subscribe(_ id: MessageID, _ subscription: MinerSession.Subscription) {
+        guard let named = core.session(resuming: subscription.sessionID, on: self) else {
             send(session.refuse(id, .other("No room for more miners")))
             return close("no free prefix")
         }
-        self.prefix = prefix
-        let name = String(prefix, radix: 16)
+        self.named = named
         send(session.accept(
             subscribe: id, extranonce1: prefixBytes,
-            extranonce2Size: ExtranonceLayout.standard.extranonce2Size, sessionID: name))
+            extranonce2Size: ExtranonceLayout.standard.extranonce2Size, sessionID: named.name))
+        goOn()
         evaluate()
     }
 
@@ -150,6 +186,7 @@ final class MinerConnection: LineReceiver {
         case .refused(let error):
             send(session.refuse(id, error))
             failedLogins += 1
+            if isStrict { return close("failed login from a banned address") }
             if failedLogins >= core.configuration.limits.failedLogins { close("too many failed logins") }
         }
     }
@@ -159,17 +196,49 @@ final class MinerConnection: LineReceiver {
         let now = core.now()
         self.rig = rig
         self.number = number
+        loggedInAt = now
         core.began(self, rig: rig, now: now)
+        goOn()
         evaluate()
+    }
+
+    /// A resumed session's jobs stay valid, for the rig that had them.
+    private func goOn() {
+        guard let rig, let earlier = named?.earlier else { return }
+        named?.earlier = nil
+        guard earlier.rig == rig.id else { return }
+        jobs = earlier.jobs
+        wish = earlier.wish
+        core.logger.debug("session resumed", metadata: metadata)
     }
 
     func timeouts(now: Timestamp) {
         carryOut(session.timeout(at: now))
+        guard !isClosed, let rig else { return }
+        switch watch.look(now: now, userAgent: session.userAgent, shareTime: shareTime(rig, now)) {
+        case .none: break
+        case .ask: send(Line.getVersion(id: 0))
+        case .close: close("nothing heard for too long")
+        }
+    }
+
+    /// How long the rig takes for a share; nil when that is not known.
+    private func shareTime(_ rig: Rig, _ now: Timestamp) -> Interval? {
+        guard let last = jobs.last, let rate = rig.measured(now: now)?.hashrate, rate > 0 else { return nil }
+        let seconds = Double(last.difficulty.units) * Double(core.configuration.algorithm.hashesPerUnit) / rate
+        return Interval(microseconds: Int64(min(seconds, 1e6) * 1e6))
     }
 
     func countInvalid(_ isInvalid: Bool) {
         invalidInARow = isInvalid ? invalidInARow + 1 : 0
-        if invalidInARow >= core.configuration.limits.invalidSharesInARow { close("too many invalid shares") }
+        guard invalidInARow >= core.configuration.limits.invalidSharesInARow, !isClosed else { return }
+        core.count(.invalidShares, self, now: core.now())
+        close("too many invalid shares")
+    }
+
+    func count(_ verdict: Verdict, worker: String) {
+        guard session.workers.count > 1 else { return }
+        workerCounts[worker, default: ShareCounts()].count(verdict)
     }
 
     // MARK: where it works
@@ -283,5 +352,12 @@ final class MinerConnection: LineReceiver {
         let (low, high) = (min(next, last.difficulty), max(next, last.difficulty))
         guard high.units / 4 >= low.units else { return }
         issue(work, clean: false)
+    }
+}
+
+extension MinerSession.Action {
+    fileprivate var isShare: Bool {
+        if case .submit = self { return true }
+        return false
     }
 }

@@ -48,6 +48,12 @@ final class PoolConnection: PoolLinkOwner {
     private var owed: (miners: [MinerConnection], isClean: Bool) = ([], false)
     var lastWanted: Timestamp
     private var nextSuggestion = Timestamp(microseconds: 0)
+    /// The pool wishes another connection instead of this one.
+    var isLeaving = false
+    /// Since when shares wait and the pool has said nothing.
+    private var waitingSince: Timestamp?
+    /// The pool owes answers and is silent: rigs are better off elsewhere until it speaks.
+    private(set) var isStalled = false
 
     init(core: EdgeCore, upstream: Upstream, now: Timestamp) {
         self.core = core
@@ -56,26 +62,32 @@ final class PoolConnection: PoolLinkOwner {
         lastWanted = now
     }
 
-    func open(attempt: Int) {
+    /// - Parameter port: instead of the one in the pool's address
+    func open(attempt: Int, port: Int? = nil) {
         var configuration = PoolSession.Configuration(user: upstream.key.user, password: upstream.key.password)
         configuration.handshakeTimeout = core.configuration.pools.handshake
         configuration.answerTimeout = core.configuration.pools.answer
         let link = PoolLink(configuration, environment: core.linkEnvironment, owner: self)
         self.link = link
-        link.open(url: upstream.key.url, attempt: attempt)
+        link.open(url: upstream.key.url, port: port, attempt: attempt)
     }
 
     /// It has a job that rigs can get.
     var isReady: Bool { !isClosed && current != nil && (link?.isReady ?? false) }
+    var isUsable: Bool { isReady && !isStalled }
     var isFull: Bool { rigs.count >= core.configuration.limits.rigsPerPoolConnection }
 
     /// Why this rig cannot work here; nil when it can.
     func obstacle(for miner: MinerConnection) -> String? {
         guard let current else { return defect }
-        let mask = miner.versionMask
-        if mask & ~current.versionMask != 0 { return "the pool's version mask does not contain the rig's" }
+        if !contains(miner.versionMask, current) { return "the pool's version mask does not contain the rig's" }
         if floods(miner, current) { return "the pool's difficulty is too low for the rig's hashrate" }
         return nil
+    }
+
+    /// Jobs so far had one mask, those to come may have another: a rig needs both.
+    private func contains(_ mask: UInt32, _ work: PoolWork) -> Bool {
+        mask & ~(work.versionMask & (link?.versionMask ?? work.versionMask)) == 0
     }
 
     /// The rig would find too many shares for this pool.
@@ -100,20 +112,25 @@ final class PoolConnection: PoolLinkOwner {
 
     func linkResolved(_ link: PoolLink, address: SocketAddress) {}
     func linkConnected(_ link: PoolLink) {}
+    func linkSecured(_ link: PoolLink) {}
 
     func link(_ link: PoolLink, event: PoolSession.Event) {
         switch event {
         case .job(let job): received(job)
         case .answered(let tag, let answer): answered(tag, answer)
         case .ready: if isReady { upstream.becameReady(self) }
-        case .versionMask, .extranonce, .difficulty: break
-        case .reconnect: core.logger.info("pool asks to reconnect elsewhere; ignored", metadata: upstream.metadata)
+        // Takes effect with the next job; rigs that cannot follow leave now.
+        case .versionMask: if isReady { upstream.changed() }
+        case .extranonce, .difficulty: break
+        case .reconnect(let host, let port, let wait):
+            upstream.asksToReconnect(self, host: host, ownHost: link.host, port: port, wait: wait)
+        case .message(let text): upstream.show(text)
         case .malformed(let error):
             core.logger.info("malformed line from pool: \(error)", metadata: upstream.metadata)
         case .refused(_, let error):
             core.logger.info("pool refused the login: code \(error.code)", metadata: upstream.metadata)
             upstream.loginRefused = true
-        case .none, .send, .subscribed, .authorized, .message, .close: break
+        case .none, .send, .subscribed, .authorized, .close: break
         }
     }
 
@@ -141,8 +158,18 @@ final class PoolConnection: PoolLinkOwner {
     func tick(now: Timestamp) {
         link?.tick()
         suggestDifficulty(now: now)
+        lookForSilence(now: now)
         guard !isClosed, !isReady, defect == nil else { return }
         if now - openedAt > core.configuration.pools.handshake { close(.session("no job in time")) }
+    }
+
+    private func lookForSilence(now: Timestamp) {
+        guard !isClosed, let link else { return }
+        if link.takeHasSpoken() || forwards.isEmpty { waitingSince = forwards.isEmpty ? nil : now }
+        let isSilent = waitingSince.map { now - $0 > core.configuration.pools.silence } ?? false
+        guard isSilent != isStalled else { return }
+        isStalled = isSilent
+        if isSilent { upstream.stalled(self, now: now) } else { upstream.becameReady(self) }
     }
 
     // MARK: jobs
@@ -170,7 +197,7 @@ final class PoolConnection: PoolLinkOwner {
     private func issue(_ work: PoolWork, clean: Bool) {
         owed.isClean = clean || owed.isClean && !owed.miners.isEmpty
         owed.miners.removeAll(keepingCapacity: true)
-        for miner in Array(rigs.values) {
+        for miner in Array(rigs.values) where contains(miner.versionMask, work) {
             guard miner.delivery != nil else {
                 owed.miners.append(miner)
                 continue
@@ -237,17 +264,19 @@ final class PoolConnection: PoolLinkOwner {
         guard let link, !isClosed, link.submit(submission, tag: tag) else { return false }
         forwards[tag] = share
         forwarded += 1
+        waitingSince = waitingSince ?? share.receivedAt
         return true
     }
 
     private func answered(_ tag: UInt64, _ answer: PoolSession.SubmitAnswer) {
-        upstream.answered()
         switch answer {
         case .accepted:
+            upstream.answered(refusal: nil)
             conclude(tag, .accepted, code: 0)
             upstream.refusals.answered(refused: false, now: core.now())
         case .rejected(let error):
             conclude(tag, .rejected, code: Int64(error.code))
+            upstream.answered(refusal: error)
             upstream.refusals.answered(refused: true, now: core.now())
             upstream.checkRefusals()
         }
@@ -269,6 +298,7 @@ final class PoolConnection: PoolLinkOwner {
             url: upstream.key.url, user: upstream.key.user,
             state: isClosed ? .closed : isReady ? .ready : .opening, rigs: rigs.count, difficulty: link?.difficulty,
             extranonce2Size: link?.extranonce2Size ?? 0, versionMask: link?.versionMask ?? 0, forwarded: forwarded,
-            accepted: accepted, rejected: rejected, unanswered: unanswered, waiting: forwards.count)
+            accepted: accepted, rejected: rejected, unanswered: unanswered, waiting: forwards.count,
+            messages: upstream.messages)
     }
 }

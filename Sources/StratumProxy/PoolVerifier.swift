@@ -49,6 +49,8 @@ public struct PoolVerifier: Sendable {
 struct ProbeFacts: Sendable {
     var address: String?
     var isConnected = false
+    var usesTLS = false
+    var isSecured = false
     var extranonce1: [UInt8]?
     var isAuthorized = false
     var refusal: String?
@@ -78,8 +80,9 @@ private final class PoolProbe: PoolLinkOwner {
             loop: loop,
             resolver: AddressResolver(
                 threads: .singleton, policy: AddressPolicy(allowsPrivate: policy.allowPrivatePools)),
-            flushes: FlushQueue(loop: loop), now: { clock.now() }, connectTimeout: policy.timeout,
+            trust: policy.trust, flushes: FlushQueue(loop: loop), now: { clock.now() }, connectTimeout: policy.timeout,
             outputLimit: 64 * 1024)
+        facts.usesTLS = (try? PoolAddress(parsing: url))?.usesTLS ?? false
         let link = PoolLink(configuration, environment: environment, owner: self)
         self.link = link
         link.open(url: url, attempt: 0)
@@ -96,6 +99,7 @@ private final class PoolProbe: PoolLinkOwner {
 
     func linkResolved(_ link: PoolLink, address: SocketAddress) { facts.address = address.ipAddress ?? "" }
     func linkConnected(_ link: PoolLink) { facts.isConnected = true }
+    func linkSecured(_ link: PoolLink) { facts.isSecured = true }
 
     func link(_ link: PoolLink, event: PoolSession.Event) {
         switch event {
@@ -131,7 +135,7 @@ extension VerificationReport {
         add(.resolve, true, address)
         add(.addressAllowed, true, "a public address, or private ones are allowed")
         add(.connect, facts.isConnected, facts.isConnected ? "connected" : why)
-        guard facts.isConnected else { return false }
+        guard facts.isConnected, addSecurity(facts) else { return false }
         add(.subscribe, facts.extranonce1 != nil, facts.extranonce1 != nil ? "subscribed" : why)
         guard facts.extranonce1 != nil else { return false }
         add(.authorize, facts.isAuthorized, facts.isAuthorized ? "authorized" : facts.refusal ?? why)
@@ -143,6 +147,16 @@ extension VerificationReport {
             return false
         }
         return add(job, policy: policy)
+    }
+
+    private mutating func addSecurity(_ facts: ProbeFacts) -> Bool {
+        guard facts.usesTLS else {
+            add(.tls, true, "plain TCP, as the address says")
+            return true
+        }
+        let why = if case .tls(let failure)? = facts.end { failure } else { TLSFailure.timedOut }
+        add(.tls, facts.isSecured, facts.isSecured ? "the certificate is valid for the name" : why.description)
+        return facts.isSecured
     }
 
     private mutating func addUnresolved(_ end: LinkEnd?) -> Bool {

@@ -1,4 +1,5 @@
 import Logging
+import Stratum
 import Units
 
 /// A pool as one user: what connections are shared by.
@@ -58,12 +59,32 @@ final class Upstream {
     private var crowdedSince: Timestamp?
     /// Shares whose answers were overdue, in a row.
     private var overdue = 0
+    /// Shares refused in a row, late ones apart.
+    private var refusedInARow = 0
+    /// Rigs that work elsewhere stay there until then.
+    private var recoveringUntil: Timestamp?
+    /// It failed after it had worked, and is not back yet.
+    private var hasFailed = false
+    /// Failures that followed each other within ``calm``.
+    private var relapses = 0
+    private var lastFailure: Timestamp?
+    /// A connection that the pool asked for: when to open it, and on which port if another one.
+    private var replacement: (at: Timestamp, port: Int?)?
+    private var lastReplacement: Timestamp?
+    /// The pool's last texts for people, oldest first.
+    private(set) var messages: [String] = []
     private var lastEnd: LinkEnd?
     /// The end was of a kind that waiting does not mend.
     private var isHopeless = false
 
     /// A connection that lived for so long ends without being held against the pool.
     private static let steady = Interval.seconds(10)
+    /// After so long without one a failure is the first again.
+    private static let calm = Interval.seconds(600)
+    /// A pool may ask to be connected to anew no more often than this.
+    private static let betweenReplacements = Interval.seconds(30)
+    /// So many refusals in a row are no accident.
+    private static let mostRefusalsInARow = 6
 
     /// What ended connections had counted.
     private var past = PoolTotals()
@@ -92,11 +113,14 @@ final class Upstream {
         watchers[ObjectIdentifier(miner)] = miner
         miner.watches(self)
         if let pause, now < pause.until { return .unusable(pause.reason) }
-        if let attached = miner.attached, attached.upstream === self, attached.isReady {
+        let ready = connections.filter { $0.isUsable && !$0.isLeaving }
+        if let attached = miner.attached, attached.upstream === self, attached.isUsable, !attached.isLeaving || ready.isEmpty {
             if let obstacle = attached.obstacle(for: miner) { return .unusable(obstacle) }
             return .ready(attached)
         }
-        let ready = connections.filter(\.isReady)
+        if ready.isEmpty, let leaving = connections.first(where: { $0.isUsable && !$0.isFull && $0.obstacle(for: miner) == nil }) {
+            return .ready(leaving)
+        }
         if let obstacle = ready.first?.obstacle(for: miner) { return .unusable(obstacle) }
         if let free = ready.first(where: { !$0.isFull }) { return .ready(free) }
         if let defect = connections.lazy.compactMap(\.defect).first { return .unusable(defect) }
@@ -138,13 +162,15 @@ final class Upstream {
 
     // MARK: connections
 
-    private func open(now: Timestamp) {
+    private func open(now: Timestamp, port: Int? = nil) {
         let connection = PoolConnection(core: core, upstream: self, now: now)
         connections.append(connection)
-        connection.open(attempt: attempts)
+        connection.open(attempt: attempts, port: port)
     }
 
+    /// A connection has its first job, or speaks again after a silence.
     func becameReady(_ connection: PoolConnection) {
+        if hasFailed { startRecovery(now: core.now()) }
         troubleSince = nil
         crowdedSince = nil
         isHopeless = false
@@ -164,10 +190,13 @@ final class Upstream {
         if end != .closedByUs {
             core.logger.info("pool connection ended: \(end)", metadata: metadata)
             lastEnd = end
+            stayAfterAll(connection)
+            if !connection.isLeaving { failed(now: now) }
             isHopeless = loginRefused || end.isHopeless
             if now - connection.openedAt > Upstream.steady { attempts = 0 }
             nextAttempt = now + retryPause()
             attempts += 1
+            if connection.isLeaving { keepAppointment(now: now) }
             if !connections.contains(where: \.isReady) { troubleSince = troubleSince ?? now }
         }
         for miner in connection.rigs.values { miner.lost(connection) }
@@ -188,7 +217,14 @@ final class Upstream {
     }
 
     /// Answers count, also refusals.
-    func answered() { overdue = 0 }
+    func answered(refusal: StratumError?) {
+        overdue = 0
+        guard let refusal else { return refusedInARow = 0 }
+        // Late shares come in a row after each block.
+        guard refusal.code != StratumError.stale.code else { return }
+        refusedInARow += 1
+        if refusedInARow >= Upstream.mostRefusalsInARow { leaveAlone("refuses all shares", now: core.now()) }
+    }
 
     /// Shares were not answered in time; a few in a row and the pool is left alone.
     func overdue(_ count: Int) {
@@ -200,6 +236,8 @@ final class Upstream {
     private func leaveAlone(_ reason: String, now: Timestamp) {
         refusals.clear()
         overdue = 0
+        refusedInARow = 0
+        failed(now: now)
         pause = (now + core.configuration.pools.refusalPause, reason)
         core.logger.warning("pool \(reason)", metadata: metadata)
         changed()
@@ -210,17 +248,98 @@ final class Upstream {
         for connection in connections { connection.tick(now: now) }
         if let until = pause?.until, !(now < until) {
             pause = nil
+            if hasFailed, connections.contains(where: \.isUsable) { startRecovery(now: now) }
             changed()
         }
+        replaceWhenDue(now: now)
         let idle = core.configuration.pools.idle
         for connection in connections {
-            if !connection.rigs.isEmpty || connection === connections.first && now - lastWanted < idle {
-                connection.lastWanted = now
-            }
-            if now - connection.lastWanted > idle { connection.close() }
+            let isSpare = connection === connections.first && !connection.isLeaving && now - lastWanted < idle
+            if !connection.rigs.isEmpty || isSpare { connection.lastWanted = now }
+            // Late shares still find their way to one that is being left.
+            let patience = connection.isLeaving ? min(idle, .seconds(5)) : idle
+            if now - connection.lastWanted > patience { connection.close() }
         }
         if connections.isEmpty, !(now < nextAttempt), now - lastWanted < .seconds(15) { changed() }
         return !connections.isEmpty || now - lastWanted < .seconds(600)
+    }
+
+    // MARK: failing and coming back
+
+    /// It failed while rigs could have worked there.
+    private func failed(now: Timestamp) {
+        guard !hasFailed else { return }
+        hasFailed = true
+        relapses = lastFailure.map { now - $0 < Upstream.calm ? min(relapses + 1, 6) : 0 } ?? 0
+        lastFailure = now
+    }
+
+    private func startRecovery(now: Timestamp) {
+        hasFailed = false
+        let longer = core.configuration.pools.recovery.microseconds << Int64(relapses)
+        recoveringUntil = now + Interval(microseconds: longer)
+    }
+
+    /// Whether a rig does better not to come here now although it could: it works elsewhere, or the pool comes and goes.
+    func isToBeLeftAlone(by miner: MinerConnection, now: Timestamp) -> Bool {
+        guard let recoveringUntil, now < recoveringUntil else { return false }
+        if let attached = miner.attached, attached.isUsable { return attached.upstream !== self }
+        return relapses >= 2
+    }
+
+    /// A connection's pool owes answers and says nothing.
+    func stalled(_ connection: PoolConnection, now: Timestamp) {
+        core.logger.warning("pool is silent although it has shares to answer", metadata: metadata)
+        failed(now: now)
+        if !connections.contains(where: \.isUsable) { troubleSince = troubleSince ?? now }
+        changed()
+    }
+
+    // MARK: what pools ask for
+
+    /// `client.reconnect`: a new connection to the same host, while rigs go on with the present one. Anything else is ignored.
+    func asksToReconnect(_ connection: PoolConnection, host: String?, ownHost: String, port: Int?, wait: Int) {
+        let now = core.now()
+        let isSameHost = host.map { $0.lowercased() == ownHost.lowercased() } ?? true
+        let isSamePort = port.map { $0 == (try? PoolAddress(parsing: key.url))?.port } ?? true
+        guard isSameHost, isSamePort || core.configuration.pools.followsPorts else {
+            return core.logger.info("pool asks to reconnect elsewhere; ignored", metadata: metadata)
+        }
+        guard lastReplacement.map({ now - $0 > Upstream.betweenReplacements }) ?? true else {
+            return core.logger.info("pool asks to reconnect again; ignored", metadata: metadata)
+        }
+        core.logger.info("reconnecting as the pool asks", metadata: metadata)
+        lastReplacement = now
+        connection.isLeaving = true
+        replacement = (now + .seconds(Int64(min(max(wait, 0), 60))), isSamePort ? nil : port)
+    }
+
+    private func replaceWhenDue(now: Timestamp) {
+        guard let next = replacement, !(now < next.at) else { return }
+        replacement = nil
+        if connections.count < core.configuration.limits.connectionsPerPool { open(now: now, port: next.port) }
+    }
+
+    /// The connection being left was closed by the pool: the new one comes when it was asked for, but soon.
+    private func keepAppointment(now: Timestamp) {
+        attempts = 0
+        guard let next = replacement else { return }
+        nextAttempt = min(max(next.at, now), now + .seconds(3))
+        if next.port == nil { replacement = nil } else { replacement = (nextAttempt, next.port) }
+    }
+
+    /// A new connection failed: what was to be left is kept as long as the pool lets it.
+    private func stayAfterAll(_ ended: PoolConnection) {
+        guard !ended.isLeaving else { return }
+        for connection in connections { connection.isLeaving = false }
+    }
+
+    /// Keeps a pool's text for people.
+    func show(_ text: String) {
+        let plain = text.unicodeScalars.prefix(200).map { $0.value < 0x20 || $0.value == 0x7f ? " " : Character($0) }
+        core.logger.info("message from the pool", metadata: ["pool": "\(key.url)", "text": "\(String(plain))"])
+        messages.append(String(plain))
+        if messages.count > 8 { messages.removeFirst() }
     }
 
     func closeAll() { for connection in connections { connection.close() } }
@@ -231,7 +350,7 @@ extension LinkEnd {
     var isHopeless: Bool {
         switch self {
         case .badAddress, .unresolved(.refused): true
-        case .unresolved(.unknownHost), .notConnected, .session, .closedByPool, .closedByUs: false
+        case .unresolved(.unknownHost), .notConnected, .tls, .session, .closedByPool, .closedByUs: false
         }
     }
 }

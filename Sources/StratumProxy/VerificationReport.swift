@@ -1,7 +1,7 @@
 public import Units
 
 /// What pools have to be like.
-public struct VerificationPolicy: Sendable, Hashable {
+public struct VerificationPolicy: Sendable {
     /// Lets pools have private, loopback and link-local addresses.
     public var allowPrivatePools = false
     /// What the market trades.
@@ -10,13 +10,15 @@ public struct VerificationPolicy: Sendable, Hashable {
     public var minimumDifficulty = ShareDifficulty(units: 65_536)
     /// Time for each connection, from resolving to the first job.
     public var timeout = Interval.seconds(5)
+    let trust: PoolTrust
 
-    public init() {}
+    /// - Parameter caFile: PEM certificates of authorities that are trusted beside the system's
+    public init(caFile: String? = nil) { trust = PoolTrust(extraFile: caFile) }
 }
 
 /// What a verification looks at, in this order.
 public enum VerificationStep: String, Sendable, Hashable, CaseIterable {
-    case address, resolve, addressAllowed, connect, subscribe, authorize, firstJob, difficulty, extranonceSizes
+    case address, resolve, addressAllowed, connect, tls, subscribe, authorize, firstJob, difficulty, extranonceSizes
     case versionMask, secondConnection
 }
 

@@ -26,6 +26,12 @@ struct PoolCommand: AsyncParsableCommand {
     @Option(help: "The Stratum port; 0 takes any free one.")
     var port = 3333
 
+    @Option(help: ArgumentHelp("Speak TLS, with this certificate (PEM) and --tls-key.", valueName: "file"))
+    var tlsCertificate: String?
+
+    @Option(help: ArgumentHelp("The certificate's key (PEM).", valueName: "file"))
+    var tlsKey: String?
+
     @Option(help: ArgumentHelp("Serve the accounts as JSON on this port; 0 takes any free one.", valueName: "port"))
     var http: Int?
 
@@ -70,7 +76,7 @@ struct PoolCommand: AsyncParsableCommand {
         let pool = MiningPool(try poolConfiguration(), logger: logger)
         let ports = try await start(pool)
         if refuse > 0 { try await pool.set(.refuse(percent: refuse)) }
-        logger.info("listening", metadata: ["url": "stratum+tcp://\(host):\(ports.stratum)"])
+        logger.info("listening", metadata: ["url": "stratum+\(tlsCertificate == nil ? "tcp" : "ssl")://\(host):\(ports.stratum)"])
         if let http = ports.http { logger.info("accounts", metadata: ["url": "http://\(host):\(http)/"]) }
         try await runUntilTerminated(seconds: duration) {
             try await Task.sleep(for: .seconds(Int64.max / 2_000_000_000))
@@ -93,6 +99,7 @@ struct PoolCommand: AsyncParsableCommand {
         configuration.httpPort = http
         configuration.algorithm = algorithm
         configuration.nbits = MiningPoolConfiguration.usualNbits(algorithm)
+        configuration.tls = try tlsFiles()
         configuration.difficulty = try DecimalDifficulty(argument: difficulty, "--difficulty")
         configuration.extranonce2Size = extranonce2Size
         configuration.versionMask = try mask()
@@ -102,6 +109,14 @@ struct PoolCommand: AsyncParsableCommand {
         configuration.obeysSuggestions = obeySuggestions
         guard (0...100).contains(refuse) else { throw CommandFailure(description: "--refuse is not from 0 to 100") }
         return configuration
+    }
+
+    private func tlsFiles() throws -> MiningPoolConfiguration.TLSFiles? {
+        switch (tlsCertificate, tlsKey) {
+        case (nil, nil): return nil
+        case (let certificate?, let key?): return .init(certificatePath: certificate, keyPath: key)
+        case (nil, _?), (_?, nil): throw CommandFailure(description: "--tls-certificate and --tls-key go together")
+        }
     }
 
     private func mask() throws -> UInt32 {

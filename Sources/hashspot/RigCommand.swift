@@ -22,8 +22,11 @@ struct RigCommand: AsyncParsableCommand {
               hashspot rig --pool stratum+tcp://127.0.0.1:3333 --user alice.rig1 --rate 500k
             """)
 
-    @Option(help: ArgumentHelp("Where to connect.", valueName: "stratum+tcp://host:port"))
+    @Option(help: ArgumentHelp("Where to connect; stratum+ssl:// for TLS.", valueName: "stratum+tcp://host:port"))
     var pool: String
+
+    @Option(help: ArgumentHelp("With TLS: certificates of authorities to trust beside the system's, PEM.", valueName: "file"))
+    var ca: String?
 
     @Option(help: "The worker's name, often account.rig.")
     var user: String
@@ -69,6 +72,7 @@ struct RigCommand: AsyncParsableCommand {
         }
         var configuration = MinerConfiguration(pool: try address(), user: user, password: password)
         configuration.algorithm = algorithm
+        configuration.authorities = ca
         configuration.threads = threads
         configuration.maximalHashrate = try rate.map(RigCommand.hashrate)
         configuration.rollsVersion = versionRolling

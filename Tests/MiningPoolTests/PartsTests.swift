@@ -131,8 +131,16 @@ func addressesAreRead(text: String, host: String, port: Int) throws {
     #expect(try PoolAddress(parsing: text) == PoolAddress(host: host, port: port))
 }
 
+@Test(arguments: ["stratum+ssl://h:1", "stratum+tls://h:1", "SSL://h:1", "tls://h:1/"])
+func addressesWithTLSAreRead(text: String) throws {
+    let address = try PoolAddress(parsing: text)
+    #expect(address == PoolAddress(host: "h", port: 1, usesTLS: true))
+    #expect(address != PoolAddress(host: "h", port: 1))
+    #expect(try PoolAddress(parsing: address.description) == address)
+}
+
 @Test(arguments: [
-    "", "http://h:1", "h", "h:0", "h:65536", "h:x", ":1", "::1:3333", "[::1]", "[::1", "h h:1", "stratum+ssl://h:1", "h:+1", "h:",
+    "", "http://h:1", "h", "h:0", "h:65536", "h:x", ":1", "::1:3333", "[::1]", "[::1", "h h:1", "https://h:1", "stratum+ssl://h", "h:+1", "h:",
 ])
 func wrongAddressesAreRefused(text: String) {
     #expect(throws: PoolAddress.ParseError.self) { try PoolAddress(parsing: text) }

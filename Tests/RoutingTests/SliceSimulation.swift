@@ -72,7 +72,7 @@ struct Layout {
     }
 
     func work(_ hashrate: Hashrate, _ time: Interval) -> Double {
-        Double(hashrate.hashesPerSecond) * Double(time.microseconds) / 1e6 / Double(Work.hashesPerUnit)
+        Double(hashrate.hashesPerSecond) * Double(time.microseconds) / 1e6 / Double(Algorithm.sha256d.hashesPerUnit)
     }
 
     func allowance(_ planned: Planned) -> Work { Work(units: Int64(work(sold(planned), .seconds(200)))) }
@@ -226,7 +226,7 @@ struct SliceSimulation {
             guard next >= nextShare else { return }
             nextShare = next + pause()
             // What it finds while it switches is lost.
-            if next >= busyUntil { meter((layout.hashesPerShare ?? 0) / Work.hashesPerUnit, at: next, shares: 1) }
+            if next >= busyUntil { meter((layout.hashesPerShare ?? 0) / Algorithm.sha256d.hashesPerUnit, at: next, shares: 1) }
             return
         }
         let from = max(now, min(busyUntil, next))

@@ -16,15 +16,19 @@ final class TestDirectory: EdgeDirectory {
     func rig(user: String) -> RigEntry? { rigs.withLockedValue { $0[user] } }
     func poolTarget(_ id: PoolTargetID) -> PoolTargetEntry? { targets.withLockedValue { $0[id] } }
 
-    func add(rig id: Int64, user: String, password: String = "x", fallback: Int64) {
+    func add(rig id: Int64, user: String, password: String = "x", fallback: Int64, owner: Int64? = nil) {
         let hash = Array(SHA256.hash(data: Array(password.utf8)))
-        let entry = RigEntry(id: RigID(id), user: user, passwordHash: hash, fallback: PoolTargetID(fallback))
+        let entry = RigEntry(id: RigID(id), user: user, passwordHash: hash, fallback: PoolTargetID(fallback),
+            owner: owner.map { AccountID($0) })
         rigs.withLockedValue { $0[user] = entry }
     }
 
     func add(target id: Int64, port: Int, user: String) {
-        let entry = PoolTargetEntry(
-            id: PoolTargetID(id), url: "stratum+tcp://127.0.0.1:\(port)", user: user, password: "x")
+        add(target: id, url: "stratum+tcp://127.0.0.1:\(port)", user: user)
+    }
+
+    func add(target id: Int64, url: String, user: String) {
+        let entry = PoolTargetEntry(id: PoolTargetID(id), url: url, user: user, password: "x")
         targets.withLockedValue { $0[PoolTargetID(id)] = entry }
     }
 }
@@ -128,6 +132,7 @@ final class Setup {
         configuration.allowPrivatePools = true
         configuration.spool.sealing = .milliseconds(50)
         configuration.pools.firstRetry = .milliseconds(100)
+        configuration.pools.recovery = .milliseconds(300)
         adjust(&configuration)
         self.configuration = configuration
         edge = Edge(configuration: configuration, directory: directory, reports: reports, sink: sink, logger: quiet)

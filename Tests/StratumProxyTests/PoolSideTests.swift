@@ -144,11 +144,12 @@ struct PoolSideTests {
         try await setup.stop()
     }
 
-    @Test("another extranonce1 from the pool goes unnoticed by the rig; a wish to reconnect elsewhere is ignored")
+    @Test("another extranonce1 from the pool goes unnoticed by the rig; wishes to reconnect elsewhere are ignored")
     func poolWishes() async throws {
         let (setup, rig, job) = try await sold(to: [2])
         #expect(try await rig.deliver(job) == [nil])
-        try await setup.pools[2]?.askToReconnect()
+        try await setup.pools[2]?.askToReconnect(host: "127.0.0.2", port: 3333)
+        try await setup.pools[2]?.askToReconnect(host: "127.0.0.1", port: 9)
         try await setup.pools[2]?.changeExtranonces()
         let next = try await rig.job(after: 2)
         #expect(next.extranonce1 == job.extranonce1)

@@ -1,6 +1,7 @@
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
+import NIOSSL
 import TestSupport
 
 /// A connection that sends and receives bare lines.
@@ -21,14 +22,39 @@ final class RawClient: Sendable {
     private let lines = Lines()
     private let channel: any Channel
 
-    init(port: Int) async throws {
+    /// - Parameter reads: false never reads a byte
+    init(port: Int, reads: Bool = true) async throws {
         let lines = lines
         channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(lines) }
             }
+            .channelOption(.autoRead, value: reads)
             .connect(host: "127.0.0.1", port: port).get()
     }
+
+    /// A connection that goes through TLS first, and ends when that fails.
+    init(port: Int, tls: NIOSSLContext) async throws {
+        let lines = lines
+        channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: tls, serverHostname: "localhost"))
+                    try channel.pipeline.syncOperations.addHandler(lines)
+                }
+            }
+            .connect(host: "127.0.0.1", port: port).get()
+    }
+
+    /// Ends its own direction only.
+    func closeOutput() async throws { try await channel.close(mode: .output) }
+
+    func close() async throws { try? await channel.close() }
+
+    func send(bytes: [UInt8]) async throws { try await channel.writeAndFlush(ByteBuffer(bytes: bytes)) }
+
+    /// Without waiting for the bytes to be taken.
+    func pour(_ text: String) { channel.writeAndFlush(ByteBuffer(string: text), promise: nil) }
 
     var isClosed: Bool { lines.received.withLockedValue { $0.isClosed } }
 

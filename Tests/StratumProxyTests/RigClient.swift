@@ -39,7 +39,9 @@ actor RigClient {
     private(set) var refusal: StratumError?
     private var nextTag: UInt64 = 1
 
-    init(port: Int, user: String, password: String = "x", versionMask: UInt32 = 0) async throws {
+    init(
+        port: Int, user: String, password: String = "x", versionMask: UInt32 = 0, resuming name: String? = nil
+    ) async throws {
         let lines = Lines()
         self.lines = lines
         self.user = user
@@ -53,7 +55,9 @@ actor RigClient {
                 channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(lines) }
             }
             .connect(host: "127.0.0.1", port: port).get()
-        try await send(session.start(at: SystemClock().now()))
+        var start = String(decoding: session.start(at: SystemClock().now()), as: UTF8.self)
+        if let name { start = start.replacing("[\"rig/1\"]", with: "[\"rig/1\",\"\(name)\"]") }
+        try await sendRaw(start)
     }
 
     private func send(_ bytes: [UInt8]) async throws { try await channel.writeAndFlush(ByteBuffer(bytes: bytes)) }
@@ -61,6 +65,23 @@ actor RigClient {
     func sendRaw(_ text: String) async throws { try await send(Array(text.utf8)) }
 
     var isClosed: Bool { lines.received.withLockedValue { $0.isClosed } }
+
+    /// What the edge calls its session.
+    var sessionName: String? {
+        for line in log {
+            guard let start = line.firstRange(of: "\"mining.notify\",\"")?.upperBound else { continue }
+            return String(line[start...].prefix { $0 != "\"" })
+        }
+        return nil
+    }
+
+    /// Asks something and waits for the answer's line.
+    func ask(_ method: String, _ parameters: String, id: Int) async throws -> String {
+        try await sendRaw("{\"id\":\(id),\"method\":\"\(method)\",\"params\":\(parameters)}\n")
+        let start = "{\"id\":\(id),\"result\""
+        try await waitFor("answer \(id)") { $0.log.contains { $0.hasPrefix(start) } }
+        return log.last { $0.hasPrefix(start) } ?? ""
+    }
 
     func close() async throws { try? await channel.close() }
 

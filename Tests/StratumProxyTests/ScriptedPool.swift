@@ -10,6 +10,22 @@ final class ScriptedPool: Sendable {
         var isAuthorized = false
         var connections = 0
         var submits: [[String]] = []
+        var manner = Manner.good
+    }
+
+    /// How it deals with what it gets.
+    enum Manner: Sendable {
+        case good
+        /// Refuses every share.
+        case refusing
+        /// Takes everything in without a word.
+        case silent
+        /// Answers nothing but this, to every line.
+        case saying(String)
+        /// Is good, and sends this as soon as somebody has logged in.
+        case pouring(String)
+        /// Closes as soon as it hears anything.
+        case closing
     }
 
     private final class Handler: ChannelInboundHandler {
@@ -24,9 +40,10 @@ final class ScriptedPool: Sendable {
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             bytes += unwrapInboundIn(data).readableBytesView
             while let end = bytes.firstIndex(of: 10) {
-                let answer = pool.answer(Data(bytes[..<end]))
+                let answer = pool.respond(Data(bytes[..<end]))
                 bytes.removeSubrange(...end)
-                context.writeAndFlush(NIOAny(ByteBuffer(string: answer + "\n")), promise: nil)
+                guard let answer else { return context.close(promise: nil) }
+                if !answer.isEmpty { context.writeAndFlush(NIOAny(ByteBuffer(string: answer)), promise: nil) }
             }
         }
     }
@@ -34,9 +51,12 @@ final class ScriptedPool: Sendable {
     private let state = NIOLockedValueBox(State())
     private let extranonce1: String
     private let extranonce2Size: Int
+    private let versionMask: String?
     private let listener = NIOLockedValueBox<(any Channel)?>(nil)
 
-    init(extranonce1: String, extranonce2Size: Int) {
+    /// - Parameter versionMask: what it grants; nil refuses version rolling
+    init(extranonce1: String, extranonce2Size: Int, versionMask: String? = nil) {
+        self.versionMask = versionMask
         self.extranonce1 = extranonce1
         self.extranonce2Size = extranonce2Size
     }
@@ -65,6 +85,21 @@ final class ScriptedPool: Sendable {
         try await state.withLockedValue { $0.channel }?.writeAndFlush(ByteBuffer(string: line + "\n"))
     }
 
+    func set(_ manner: Manner) { state.withLockedValue { $0.manner = manner } }
+
+    /// A job of this name, and before it its difficulty.
+    func issue(_ name: String, difficulty: String = "0.0000152587890625", clean: Bool = true, coinbase: String = "01") async throws {
+        try await say("{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[\(difficulty)]}")
+        try await say(ScriptedPool.job(name, clean: clean, coinbase: coinbase))
+    }
+
+    static func job(_ name: String, clean: Bool = true, coinbase: String = "01") -> String {
+        let time = String(Int(Date().timeIntervalSince1970), radix: 16)
+        let previous = String(repeating: "ab", count: 32)
+        return "{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"\(name)\",\"\(previous)\",\"\(coinbase)\",\"02\",[],"
+            + "\"20000000\",\"1b00ffff\",\"\(time)\",\(clean)]}"
+    }
+
     func drop() async throws { try await state.withLockedValue { $0.channel }?.close() }
 
     private func opened(_ channel: any Channel) {
@@ -72,6 +107,21 @@ final class ScriptedPool: Sendable {
             $0.channel = channel
             $0.isAuthorized = false
             $0.connections += 1
+        }
+    }
+
+    /// What it sends back; nil closes.
+    private func respond(_ line: Data) -> String? {
+        let good = answer(line)
+        switch state.withLockedValue({ $0.manner }) {
+        case .good: return good + "\n"
+        case .refusing:
+            guard good.contains("\"result\":true"), line.firstRange(of: Data("mining.submit".utf8)) != nil else { return good + "\n" }
+            return good.replacing("\"result\":true,\"error\":null", with: "\"result\":null,\"error\":[20,\"No\",null]") + "\n"
+        case .silent: return ""
+        case .saying(let text): return text
+        case .pouring(let text): return good + "\n" + (isAuthorized ? text : "")
+        case .closing: return nil
         }
     }
 
@@ -87,6 +137,8 @@ final class ScriptedPool: Sendable {
         case "mining.submit":
             state.withLockedValue { $0.submits.append(message["params"] as? [String] ?? []) }
             return "{\"result\":true,\"error\":null,\"id\":\(id)}"
+        case "mining.configure" where versionMask != nil:
+            return "{\"result\":{\"version-rolling\":true,\"version-rolling.mask\":\"\(versionMask ?? "")\"},\"error\":null,\"id\":\(id)}"
         case "mining.extranonce.subscribe", "mining.configure", nil, .some:
             return "{\"result\":null,\"error\":[20,\"Not supported.\",null],\"id\":\(id)}"
         }

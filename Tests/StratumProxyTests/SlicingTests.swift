@@ -54,7 +54,7 @@ struct SlicingTests {
         await setup.edge.stop()
         let (first, second) = (metered(setup, 11), metered(setup, 12))
         let all = Double(first + second)
-        let slice = Double(SlicingTests.rate) / Double(Work.hashesPerUnit) * 0.5
+        let slice = Double(SlicingTests.rate) / Double(Algorithm.sha256d.hashesPerUnit) * 0.5
         #expect(abs(Double(first) - all * 0.6) <= all * 0.01 + 2 * slice, "\(first) of \(all)")
         #expect(metered(setup, nil) <= Int64(2 * slice), "only until its buyers' pools were open")
         #expect(Set(setup.sink.shares.map(\.hash)).count == setup.sink.shares.count)

@@ -99,6 +99,7 @@ func wrongSharesAreError20(parameters: String) {
 @Test(arguments: [
     ("mining.get_transactions", "[\"j\"]", "\"result\":[]"), ("mining.multi_version", "[4]", "\"result\":true"),
     ("mining.capabilities", "[{}]", "\"result\":{}"), ("mining.ping", "[]", "\"pong\""),
+    ("client.get_version", "[]", "\"result\":\"hashspot\""), ("mining.get_version", "[]", "\"result\":\"hashspot\""),
     ("mining.nonsense", "[]", "\"error\":[20,"), ("mining.extranonce.subscribe", "[]", "\"result\":true"),
     ("mining.suggest_difficulty", "[\"0.25\"]", "\"result\":true"),
     ("mining.suggest_target", "[\"00000000ffff0000000000000000000000000000000000000000000000000000\"]", "\"result\":true"),
