@@ -4,7 +4,11 @@ public import Units
 /// What is fixed about a market: sizes, limits, fees and times (design, section 4).
 public struct MarketRules: Hashable, Sendable {
     /// Name of the algorithm's market, e.g. `SHA256D`: an ``Algorithm``'s raw value.
-    public var symbol: String
+    public var symbol: String {
+        didSet { algorithm = Algorithm(rawValue: symbol) ?? .sha256d }
+    }
+    /// What the market trades, by its symbol. Rules with another symbol have a ``flaw``.
+    public private(set) var algorithm: Algorithm
     /// The smallest tradable hashrate.
     public var lot: Hashrate
     /// Prices are whole multiples of it.
@@ -45,6 +49,7 @@ public struct MarketRules: Hashable, Sendable {
         smallestSlice: PartsPerMillion = MarketRules.wholeRig, mostOrders: Int64 = MarketRules.usualMostOrders
     ) {
         self.symbol = symbol
+        algorithm = Algorithm(rawValue: symbol) ?? .sha256d
         self.lot = lot
         self.tick = tick
         self.priceUnit = priceUnit
@@ -102,9 +107,6 @@ public struct MarketRules: Hashable, Sendable {
         rules.priceUnit = Hashrate(hashesPerSecond: 1000)
         return rules
     }()
-
-    /// What the market trades. Rules with another symbol have a ``flaw``.
-    public var algorithm: Algorithm { Algorithm(rawValue: symbol) ?? .sha256d }
 
     /// The hashrate of some lots.
     ///

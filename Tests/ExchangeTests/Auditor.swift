@@ -199,7 +199,7 @@ struct Auditor {
             bid: delivery.bid, ask: delivery.ask, rig: delivery.rig, tariff: delivery.tariff)
         var sums = weighted[key] ?? (0, 0, 0, 0)
         sums.n += Int128(delivery.terms.price.rawValue) * Int128(line.work.units)
-        let charge = Auditor.charge(sums.n, delivery.terms.priceUnit)
+        let charge = Auditor.charge(sums.n, delivery.terms.priceUnit, Auditor.hashes(state.rules))
         let seller = Int64(Int128(charge) * Int128(delivery.terms.sellerFee.rawValue) / 1_000_000)
         let buyer = Int64(Int128(charge) * Int128(delivery.terms.buyerFee.rawValue) / 1_000_000)
         let amounts = line.amounts
@@ -214,7 +214,8 @@ struct Auditor {
         check(line.fromHold <= delivery.held, "\(name) takes more than its hold")
         var until = min(line.at, delivery.expiresAt)
         if case .ended(let end, _) = delivery.phase { until = min(until, end) }
-        let cap = Auditor.cap(delivery.hashrate, until.microseconds - delivery.openedAt.microseconds, delivery.allowance)
+        let cap = Auditor.cap(delivery.hashrate, until.microseconds - delivery.openedAt.microseconds, delivery.allowance,
+            Auditor.hashes(state.rules))
         check(delivery.settledWork.units + line.work.units <= cap, "\(name) is above the cap")
         spent[delivery.bid, default: 0] += line.fromHold.rawValue + line.fromAvailable.rawValue
         moved[delivery.buyer, default: 0] -= line.fromHold.rawValue + line.fromAvailable.rawValue
@@ -475,38 +476,42 @@ struct Auditor {
     static func hold(_ lots: Int64, _ price: Price, _ term: Interval, _ rules: MarketRules) -> Int128 {
         let hashrate = Hashrate(hashesPerSecond: lots * rules.lot.hashesPerSecond)
         let inTwoShares = Int128(hashrate.hashesPerSecond) * Int128(rules.shareInterval.microseconds) * 2
-            / (65_536 * 1_000_000)
+            / (hashes(rules) * 1_000_000)
         let allowance = Work(units: Int64(max(Int128(rules.minimumDifficulty.units), inTwoShares)) * 20)
         return debit(
-            cap(hashrate, term.microseconds, allowance),
-            Terms(price: price, priceUnit: rules.priceUnit, sellerFee: rules.sellerFee, buyerFee: rules.buyerFee))
+            cap(hashrate, term.microseconds, allowance, hashes(rules)),
+            Terms(price: price, priceUnit: rules.priceUnit, sellerFee: rules.sellerFee, buyerFee: rules.buyerFee),
+            hashes(rules))
     }
 
-    static func cap(_ hashrate: Hashrate, _ microseconds: Int64, _ allowance: Work) -> Int64 {
+    static func cap(_ hashrate: Hashrate, _ microseconds: Int64, _ allowance: Work, _ unit: Int128) -> Int64 {
         let hashes = Int128(hashrate.hashesPerSecond) * Int128(microseconds) * 105
-        return Int64(clamping: hashes / (65_536 * 100 * 1_000_000) + Int128(allowance.units))
+        return Int64(clamping: hashes / (unit * 100 * 1_000_000) + Int128(allowance.units))
     }
+
+    /// Behind a unit of work.
+    static func hashes(_ rules: MarketRules?) -> Int128 { rules?.symbol == "SCRYPT" ? 256 : 65_536 }
 
     /// ceil(charge) + ceil(fee)
-    static func debit(_ work: Int64, _ terms: Terms) -> Int128 {
+    static func debit(_ work: Int64, _ terms: Terms, _ hashes: Int128) -> Int128 {
         let n = Int128(terms.price.rawValue) * Int128(work)
-        let whole = Int128(charge(n, terms.priceUnit))
-        let charge = whole + (isWhole(n, terms.priceUnit) ? 0 : 1)
+        let whole = Int128(charge(n, terms.priceUnit, hashes))
+        let charge = whole + (isWhole(n, terms.priceUnit, hashes) ? 0 : 1)
         let fee = charge * Int128(terms.buyerFee.rawValue)
         return charge + fee / 1_000_000 + (fee % 1_000_000 == 0 ? 0 : 1)
     }
 
-    /// floor(n x 65536 / (u x 86400)) in 256 bits, saturated.
-    static func charge(_ n: Int128, _ unit: Hashrate) -> Int64 {
+    /// floor(n x hashes / (u x 86400)) in 256 bits, saturated.
+    static func charge(_ n: Int128, _ unit: Hashrate, _ hashes: Int128) -> Int64 {
         let divisor = UInt128(unit.hashesPerSecond) * 86_400
-        let product = UInt128(n).multipliedFullWidth(by: 65_536)
+        let product = UInt128(n).multipliedFullWidth(by: UInt128(hashes))
         guard product.high < divisor else { return .max }
         return Int64(clamping: divisor.dividingFullWidth((product.high, product.low)).quotient)
     }
 
-    private static func isWhole(_ n: Int128, _ unit: Hashrate) -> Bool {
+    private static func isWhole(_ n: Int128, _ unit: Hashrate, _ hashes: Int128) -> Bool {
         let divisor = UInt128(unit.hashesPerSecond) * 86_400
-        let product = UInt128(n).multipliedFullWidth(by: 65_536)
+        let product = UInt128(n).multipliedFullWidth(by: UInt128(hashes))
         guard product.high < divisor else { return true }
         return divisor.dividingFullWidth((product.high, product.low)).remainder == 0
     }

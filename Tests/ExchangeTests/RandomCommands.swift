@@ -13,9 +13,16 @@ struct RandomCommands {
 
     static let accounts = (1...5).map { AccountID($0) }
 
-    init(seed: UInt64) { random = SeededRandom(seed: seed) }
+    let rules: MarketRules
 
-    static let rules: MarketRules = {
+    init(seed: UInt64, symbol: String = "SHA256D") {
+        random = SeededRandom(seed: seed)
+        var rules = Self.usualRules
+        rules.symbol = symbol
+        self.rules = rules
+    }
+
+    private static let usualRules: MarketRules = {
         var rules = MarketRules.demo
         rules.tick = 1000
         rules.shortestTerm = .seconds(10)
@@ -66,7 +73,7 @@ struct RandomCommands {
     }
 
     private mutating func usual(_ s: MarketState) -> Command {
-        if s.rules == nil { return .defineMarket(Self.rules) }
+        if s.rules == nil { return .defineMarket(rules) }
         let account = random.pick(Self.accounts)
         switch random.int(1...100) {
         case 1...6:
@@ -150,7 +157,7 @@ struct RandomCommands {
     }
 
     private mutating func newRules() -> MarketRules {
-        var rules = Self.rules
+        var rules = self.rules
         rules.buyerFee = PartsPerMillion(random.pick([0, 10_000, 35_000]))
         rules.sellerFee = PartsPerMillion(random.pick([0, 10_000]))
         rules.smallestSlice = PartsPerMillion(random.pick([1_000_000, 500_000, 100_000]))
@@ -244,7 +251,7 @@ struct RandomCommands {
         for _ in 0..<random.int(1...5) {
             guard let delivery = delivery(s, running: false) else { continue }
             let seconds = random.int64(0...80)
-            let fresh = Work(units: delivery.hashrate.hashesPerSecond * seconds / 65_536)
+            let fresh = Work(units: delivery.hashrate.hashesPerSecond * seconds / (s.rules?.symbol == "SCRYPT" ? 256 : 65_536))
             totals.append(DeliveryTotal(
                 delivery: delivery.id, billableWork: random.chance(70) ? delivery.settledWork + fresh : fresh,
                 isFinal: random.chance(50)))
@@ -299,7 +306,7 @@ struct RandomCommands {
                     peg: random.chance(50) ? Peg(reference: .bestBid, offset: a) : nil)))
         case 14: return .cancelAllAfter(account, Interval(microseconds: a))
         case 15:
-            var rules = Self.rules
+            var rules = self.rules
             switch random.int(1...5) {
             case 1: rules.tick = a
             case 2: rules.smallestSlice = PartsPerMillion(b)

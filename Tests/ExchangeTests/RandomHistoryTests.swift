@@ -7,8 +7,14 @@ import Units
 /// Thousands of random commands, each audited, replayed and run a second time on a state that was restored.
 @Suite struct RandomHistoryTests {
     @Test(arguments: Seeds.list(8))
-    func keepsTheRules(_ seed: UInt64) throws {
-        var commands = RandomCommands(seed: seed)
+    func keepsTheRules(_ seed: UInt64) throws { try keepsTheRules(seed, "SHA256D") }
+
+    /// The same with work in other units.
+    @Test(arguments: Seeds.list(2))
+    func keepsTheRulesOnScrypt(_ seed: UInt64) throws { try keepsTheRules(seed, "SCRYPT") }
+
+    private func keepsTheRules(_ seed: UInt64, _ symbol: String) throws {
+        var commands = RandomCommands(seed: seed, symbol: symbol)
         var market = AuditedMarket()
         var shadow = Exchange()
         var tables = ProjectedTables()

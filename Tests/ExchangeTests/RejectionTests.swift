@@ -203,8 +203,30 @@ extension Exchange {
 
 @Suite struct MarketRulesTests {
     @Test func theBuiltInMarketsHaveNoFlaw() {
-        #expect(MarketRules.sha256d.flaw == nil)
-        #expect(MarketRules.demo.flaw == nil)
+        for rules in [MarketRules.sha256d, .demo] {
+            #expect(rules.flaw == nil)
+            #expect(rules.algorithm == .sha256d)
+        }
+        for rules in [MarketRules.scrypt, .scryptDemo] {
+            #expect(rules.flaw == nil)
+            #expect(rules.algorithm == .scrypt)
+        }
+    }
+
+    /// The symbol says what work is counted in: without an algorithm behind it nothing could be billed.
+    @Test func aMarketIsAnAlgorithms() {
+        for symbol in ["", "SHA256", "scrypt", "SCRYPT "] {
+            var rules = MarketRules.demo
+            rules.symbol = symbol
+            #expect(rules.flaw != nil, "\(symbol)")
+        }
+        var rules = MarketRules.scryptDemo
+        rules.symbol = "SHA256D"
+        #expect(rules.algorithm == .sha256d)
+        #expect(rules.highestDifficulty(Hashrate(hashesPerSecond: 65_536_000)).units == 1000)
+        rules.symbol = "SCRYPT"
+        #expect(rules.algorithm == .scrypt)
+        #expect(rules.highestDifficulty(Hashrate(hashesPerSecond: 256_000)).units == 1000)
     }
 
     @Test(arguments: [Int64.min, -1, 0, .max])

@@ -67,12 +67,15 @@ private final class Command {
         #expect(said.split(separator: "\n").count == 1)
     }
 
-    @Test func aRigMinesOnAPoolUntilBothAreTerminated() throws {
-        let pool = try Command("pool", "--port", "0", "--difficulty", "0.00001", "--json", "--for", "60")
+    @Test(arguments: [("sha256d", "0.00001"), ("scrypt", "0.001")])
+    func aRigMinesOnAPoolUntilBothAreTerminated(_ algorithm: String, _ difficulty: String) throws {
+        let pool = try Command(
+            "pool", "--algorithm", algorithm, "--port", "0", "--difficulty", difficulty, "--json", "--for", "60")
         let listening = try #require(pool.line(holding: "stratum+tcp://"))
         let object = try JSONSerialization.jsonObject(with: Data(listening.utf8)) as? [String: Any]
         let url = try #require(object?["url"] as? String)
-        let rig = try Command("rig", "--pool", url, "--user", "bob.rig7", "--rate", "2M", "--json", "--for", "60")
+        let rig = try Command(
+            "rig", "--algorithm", algorithm, "--pool", url, "--user", "bob.rig7", "--rate", "2M", "--json", "--for", "60")
         for _ in 0..<5 { #expect(rig.line(holding: "\"accepted\"") != nil) }
 
         let used = try #require(url.split(separator: ":").last.map(String.init))

@@ -70,4 +70,21 @@ import Units
         #expect(algorithm.target(of: most) > .zero)
         _ = algorithm.decimal(ShareDifficulty(units: .max)).description
     }
+
+    /// mantissa x 256^(exponent - 3), digit by digit.
+    @Test func compactTargetsAreTheirNumbers() {
+        let mantissas: [UInt32] = [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x01_0000, 0x7f_ffff, 0x80_0000, 0x80_0001, 0xff_ffff]
+        for exponent in UInt32(0)...255 {
+            for mantissa in mantissas {
+                var bytes = [UInt8](repeating: 0, count: 300)
+                for place in 0..<3 where Int(exponent) - 3 + place >= 0 {
+                    bytes[Int(exponent) - 3 + place] = UInt8(truncatingIfNeeded: mantissa >> UInt32(8 * place))
+                }
+                let isNegative = mantissa & 0x80_0000 != 0
+                let isUsable = !isNegative && bytes.contains { $0 != 0 } && !bytes[32...].contains { $0 != 0 }
+                let expected = isUsable ? Hash256(bytes: bytes[..<32])?.number : nil
+                #expect(Target(nbits: exponent << 24 | mantissa) == expected, "\(exponent) \(mantissa)")
+            }
+        }
+    }
 }
