@@ -24,7 +24,7 @@ public struct BanPolicy: Sendable, Hashable {
     /// Connections of one rig that ended within five seconds of its login.
     public var shortSessions = 100
     /// Connections of one network at one time; further ones are closed at once.
-    public var connectionsPerAddress = 4096
+    public var connectionsPerAddress = 16_384
     /// Networks that are never banned and have no limit: farms behind one address.
     public var allowed: [AddressBlock] = []
     /// Subjects that offences are remembered of; the oldest are forgotten first.

@@ -142,7 +142,12 @@ final class LineOutput {
         isClosing = true
         guard pending.readableBytes > 0, channel.isWritable else { return channel.close(promise: nil) }
         let channel = channel
-        channel.writeAndFlush(takePending()).whenComplete { _ in channel.close(promise: nil) }
+        // A peer that does not read gets no more than this time for the last words.
+        let timer = channel.eventLoop.scheduleTask(in: .seconds(5)) { channel.close(promise: nil) }
+        channel.writeAndFlush(takePending()).whenComplete { _ in
+            timer.cancel()
+            channel.close(promise: nil)
+        }
     }
 }
 

@@ -215,6 +215,8 @@ final class MinerConnection: LineReceiver {
     func timeouts(now: Timestamp) {
         carryOut(session.timeout(at: now))
         guard !isClosed, let rig else { return }
+        // A rig without work has nothing to say.
+        if !isWorking { watch.heard() }
         switch watch.look(now: now, userAgent: session.userAgent, shareTime: shareTime(rig, now)) {
         case .none: break
         case .ask: send(Line.getVersion(id: 0))

@@ -50,6 +50,7 @@ final class PoolConnection: PoolLinkOwner {
     private var nextSuggestion = Timestamp(microseconds: 0)
     /// The pool wishes another connection instead of this one.
     var isLeaving = false
+    private var hasNewMask = false
     /// Since when shares wait and the pool has said nothing.
     private var waitingSince: Timestamp?
     /// The pool owes answers and is silent: rigs are better off elsewhere until it speaks.
@@ -119,8 +120,8 @@ final class PoolConnection: PoolLinkOwner {
         case .job(let job): received(job)
         case .answered(let tag, let answer): answered(tag, answer)
         case .ready: if isReady { upstream.becameReady(self) }
-        // Takes effect with the next job; rigs that cannot follow leave now.
-        case .versionMask: if isReady { upstream.changed() }
+        // Takes effect with the next job; rigs that cannot follow leave at the next tick.
+        case .versionMask: hasNewMask = true
         case .extranonce, .difficulty: break
         case .reconnect(let host, let port, let wait):
             upstream.asksToReconnect(self, host: host, ownHost: link.host, port: port, wait: wait)
@@ -136,7 +137,7 @@ final class PoolConnection: PoolLinkOwner {
 
     func link(_ link: PoolLink, expired tags: [UInt64]) {
         for tag in tags { conclude(tag, .unanswered, code: 0) }
-        upstream.overdue(tags.count)
+        upstream.overdue(tags.count, on: self)
     }
 
     func link(_ link: PoolLink, ended end: LinkEnd, lost: [UInt64]) {
@@ -159,6 +160,10 @@ final class PoolConnection: PoolLinkOwner {
         link?.tick()
         suggestDifficulty(now: now)
         lookForSilence(now: now)
+        if hasNewMask {
+            hasNewMask = false
+            upstream.changed()
+        }
         guard !isClosed, !isReady, defect == nil else { return }
         if now - openedAt > core.configuration.pools.handshake { close(.session("no job in time")) }
     }

@@ -59,8 +59,8 @@ final class Upstream {
     private var crowdedSince: Timestamp?
     /// Shares whose answers were overdue, in a row.
     private var overdue = 0
-    /// Shares refused in a row, late ones apart.
-    private var refusedInARow = 0
+    /// Shares refused in a row, late ones apart, and since when.
+    private var row: (since: Timestamp, count: Int)?
     /// Rigs that work elsewhere stay there until then.
     private var recoveringUntil: Timestamp?
     /// It failed after it had worked, and is not back yet.
@@ -71,6 +71,7 @@ final class Upstream {
     /// A connection that the pool asked for: when to open it, and on which port if another one.
     private var replacement: (at: Timestamp, port: Int?)?
     private var lastReplacement: Timestamp?
+    private var lastComplaint: Timestamp?
     /// The pool's last texts for people, oldest first.
     private(set) var messages: [String] = []
     private var lastEnd: LinkEnd?
@@ -85,6 +86,9 @@ final class Upstream {
     private static let betweenReplacements = Interval.seconds(30)
     /// So many refusals in a row are no accident.
     private static let mostRefusalsInARow = 6
+    private static let longestRow = Interval.seconds(2)
+    /// Wishes that are not followed are logged no more often than this.
+    private static let betweenComplaints = Interval.seconds(60)
 
     /// What ended connections had counted.
     private var past = PoolTotals()
@@ -136,10 +140,16 @@ final class Upstream {
         }
         let since = (hasReady ? crowdedSince : troubleSince) ?? now
         if hasReady { crowdedSince = since } else { troubleSince = since }
-        if isHopeless || now - since > core.configuration.pools.outage {
+        if isHopeless || now - since > allowedOutage {
             return .unusable(lastEnd?.description ?? "no answer")
         }
         return .opening(since: since)
+    }
+
+    /// A silent connection may speak again: it has as long as a share's answer.
+    private var allowedOutage: Interval {
+        let times = core.configuration.pools
+        return connections.contains(where: \.isStalled) ? max(times.outage, times.answer) : times.outage
     }
 
     func forget(_ miner: MinerConnection) { watchers[ObjectIdentifier(miner)] = nil }
@@ -156,7 +166,7 @@ final class Upstream {
         if let pause, now < pause.until { return pause.reason }
         if connections.contains(where: \.isReady) { return nil }
         if let defect = connections.lazy.compactMap(\.defect).first { return defect }
-        guard let troubleSince, isHopeless || now - troubleSince > core.configuration.pools.outage else { return nil }
+        guard let troubleSince, isHopeless || now - troubleSince > allowedOutage else { return nil }
         return lastEnd?.description ?? "no answer"
     }
 
@@ -219,15 +229,24 @@ final class Upstream {
     /// Answers count, also refusals.
     func answered(refusal: StratumError?) {
         overdue = 0
-        guard let refusal else { return refusedInARow = 0 }
+        guard let refusal else { return row = nil }
         // Late shares come in a row after each block.
         guard refusal.code != StratumError.stale.code else { return }
-        refusedInARow += 1
-        if refusedInARow >= Upstream.mostRefusalsInARow { leaveAlone("refuses all shares", now: core.now()) }
+        let now = core.now()
+        row = (row?.since ?? now, (row?.count ?? 0) + 1)
+        checkRow(now: now)
     }
 
-    /// Shares were not answered in time; a few in a row and the pool is left alone.
-    func overdue(_ count: Int) {
+    /// Nothing but refusals for a while: not just those shares that were under way when something changed.
+    private func checkRow(now: Timestamp) {
+        guard let row, row.count >= Upstream.mostRefusalsInARow, now - row.since >= Upstream.longestRow else { return }
+        leaveAlone("refuses all shares", now: now)
+    }
+
+    /// Shares were not answered in time; a few in a row and the pool is left alone. Unless another connection works: then it
+    /// was the connection that died.
+    func overdue(_ count: Int, on connection: PoolConnection) {
+        guard !connections.contains(where: { $0 !== connection && $0.isUsable }) else { return }
         overdue += count
         guard overdue >= 3 else { return }
         leaveAlone("does not answer shares", now: core.now())
@@ -236,7 +255,7 @@ final class Upstream {
     private func leaveAlone(_ reason: String, now: Timestamp) {
         refusals.clear()
         overdue = 0
-        refusedInARow = 0
+        row = nil
         failed(now: now)
         pause = (now + core.configuration.pools.refusalPause, reason)
         core.logger.warning("pool \(reason)", metadata: metadata)
@@ -251,6 +270,7 @@ final class Upstream {
             if hasFailed, connections.contains(where: \.isUsable) { startRecovery(now: now) }
             changed()
         }
+        checkRow(now: now)
         replaceWhenDue(now: now)
         let idle = core.configuration.pools.idle
         for connection in connections {
@@ -303,15 +323,21 @@ final class Upstream {
         let isSameHost = host.map { $0.lowercased() == ownHost.lowercased() } ?? true
         let isSamePort = port.map { $0 == (try? PoolAddress(parsing: key.url))?.port } ?? true
         guard isSameHost, isSamePort || core.configuration.pools.followsPorts else {
-            return core.logger.info("pool asks to reconnect elsewhere; ignored", metadata: metadata)
+            return complain("pool asks to reconnect elsewhere; ignored", now: now)
         }
         guard lastReplacement.map({ now - $0 > Upstream.betweenReplacements }) ?? true else {
-            return core.logger.info("pool asks to reconnect again; ignored", metadata: metadata)
+            return complain("pool asks to reconnect again; ignored", now: now)
         }
         core.logger.info("reconnecting as the pool asks", metadata: metadata)
         lastReplacement = now
         connection.isLeaving = true
         replacement = (now + .seconds(Int64(min(max(wait, 0), 60))), isSamePort ? nil : port)
+    }
+
+    private func complain(_ text: String, now: Timestamp) {
+        guard lastComplaint.map({ now - $0 > Upstream.betweenComplaints }) ?? true else { return }
+        lastComplaint = now
+        core.logger.info("\(text)", metadata: metadata)
     }
 
     private func replaceWhenDue(now: Timestamp) {
@@ -337,7 +363,7 @@ final class Upstream {
     /// Keeps a pool's text for people.
     func show(_ text: String) {
         let plain = text.unicodeScalars.prefix(200).map { $0.value < 0x20 || $0.value == 0x7f ? " " : Character($0) }
-        core.logger.info("message from the pool", metadata: ["pool": "\(key.url)", "text": "\(String(plain))"])
+        core.logger.debug("message from the pool", metadata: ["pool": "\(key.url)", "text": "\(String(plain))"])
         messages.append(String(plain))
         if messages.count > 8 { messages.removeFirst() }
     }

@@ -1,41 +1,39 @@
-import Foundation
-import TestSupport
+internal import Foundation
 
 /// Certificates for tests, on one key: made with openssl, valid until 2120 where nothing else is said.
-enum TestCertificates {
-    static func write(_ folder: TemporaryFolder, _ name: String, _ text: String) throws -> String {
+public enum TestCertificates {
+    public static func write(_ folder: TemporaryFolder, _ name: String, _ text: String) throws -> String {
         let path = folder.file(name)
         try text.write(toFile: path, atomically: true, encoding: .utf8)
         return path
     }
 
-    static let authority = """
+    public static let authority = """
         -----BEGIN CERTIFICATE-----
-        MIIBnDCCAUGgAwIBAgIUTumhx56F+jz20YlKUDcZ5L0jOB8wCgYIKoZIzj0EAwIw
-        IjEgMB4GA1UEAwwXSGFzaHNwb3QgdGVzdCBhdXRob3JpdHkwIBcNMjYxMTIxMTgy
-        MTAwWhgPMjEyNjEwMjgxODIxMDBaMCIxIDAeBgNVBAMMF0hhc2hzcG90IHRlc3Qg
-        YXV0aG9yaXR5MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAELSXcMs+FCB70idy+
-        BU1Xv1l49D2sGPs88+lfD3rOCw9yh+ueb7HD0S3YvREeDmkeDTRZ/8Avp81XdVOU
-        YwrvqqNTMFEwHQYDVR0OBBYEFJf4eclC9hqT9RTnW3gm4t2tXPuvMB8GA1UdIwQY
-        MBaAFJf4eclC9hqT9RTnW3gm4t2tXPuvMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZI
-        zj0EAwIDSQAwRgIhAJBJnwq1y509f7khoD/fYN6EqYvf0VZY8qoMhNkCERsfAiEA
-        3NZRJRdwlgJfBiiDNYcpx3mTXC4ep5WGSfu/jfdwPtk=
+        MIIBdzCCAR2gAwIBAgIBBjAKBggqhkjOPQQDAjAiMSAwHgYDVQQDDBdIYXNoc3Bv
+        dCB0ZXN0IGF1dGhvcml0eTAgFw0yMDAxMDEwMDAwMDBaGA8yMTIwMDEwMTAwMDAw
+        MFowIjEgMB4GA1UEAwwXSGFzaHNwb3QgdGVzdCBhdXRob3JpdHkwWTATBgcqhkjO
+        PQIBBggqhkjOPQMBBwNCAAQtJdwyz4UIHvSJ3L4FTVe/WXj0PawY+zzz6V8Pes4L
+        D3KH655vscPRLdi9ER4OaR4NNFn/wC+nzVd1U5RjCu+qo0IwQDAPBgNVHRMBAf8E
+        BTADAQH/MA4GA1UdDwEB/wQEAwIBBjAdBgNVHQ4EFgQUl/h5yUL2GpP1FOdbeCbi
+        3a1c+68wCgYIKoZIzj0EAwIDSAAwRQIgDr03PgmZ3x9HUBjNHMI8qGk5lwpEudlu
+        wooOUszbuIgCIQDNsmfXgSGdzleBTp46yXZlxK/22TUVQ4YYAFbmsEEUzQ==
         -----END CERTIFICATE-----
         """
-    static let secondAuthority = """
+    public static let secondAuthority = """
         -----BEGIN CERTIFICATE-----
-        MIIBqjCCAU+gAwIBAgIUd8NNK7aVzhAYDMfnQKnFH/lRuyAwCgYIKoZIzj0EAwIw
-        KTEnMCUGA1UEAwweSGFzaHNwb3Qgc2Vjb25kIHRlc3QgYXV0aG9yaXR5MCAXDTI2
-        MTEyMTE4MjEwMVoYDzIxMjYxMDI4MTgyMTAxWjApMScwJQYDVQQDDB5IYXNoc3Bv
-        dCBzZWNvbmQgdGVzdCBhdXRob3JpdHkwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
-        AARM7rS8yP3ztiG9D9lZC9tHpQyHJqBt3up/aJ6SrEJHAVPpn1BNiAiAANxi0fb2
-        txdAdE4c7OWub+0i7L39SzBzo1MwUTAdBgNVHQ4EFgQUFO3bNhvXe/mf23LNh8JO
-        6wOI0BowHwYDVR0jBBgwFoAUFO3bNhvXe/mf23LNh8JO6wOI0BowDwYDVR0TAQH/
-        BAUwAwEB/zAKBggqhkjOPQQDAgNJADBGAiEAlnzKT3ZDNsOd7MK/3YrtlryQQTv5
-        oac8Z7ptYSavjKUCIQCWHASp05P/NceezlvHJXVJ9KObIh/EOX2FnVXqi2WjDA==
+        MIIBhDCCASugAwIBAgIBBzAKBggqhkjOPQQDAjApMScwJQYDVQQDDB5IYXNoc3Bv
+        dCBzZWNvbmQgdGVzdCBhdXRob3JpdHkwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAx
+        MDEwMDAwMDBaMCkxJzAlBgNVBAMMHkhhc2hzcG90IHNlY29uZCB0ZXN0IGF1dGhv
+        cml0eTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABEzutLzI/fO2Ib0P2VkL20el
+        DIcmoG3e6n9onpKsQkcBU+mfUE2ICIAA3GLR9va3F0B0Thzs5a5v7SLsvf1LMHOj
+        QjBAMA8GA1UdEwEB/wQFMAMBAf8wDgYDVR0PAQH/BAQDAgEGMB0GA1UdDgQWBBQU
+        7ds2G9d7+Z/bcs2Hwk7rA4jQGjAKBggqhkjOPQQDAgNHADBEAiAs00vtgUuCMZPp
+        cD0VlRDIS8MiZxrds1nDt7lmyLJPXQIga8SPQKy6A2cIqlmCX7D+sMGH5gejZFi4
+        lI7Dj3QUkwE=
         -----END CERTIFICATE-----
         """
-    static let key = """
+    public static let key = """
         -----BEGIN PRIVATE KEY-----
         MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgw8KuQux/LGsfjanR
         jFleQM0aXz6gjeWrz1EP6CboN9GhRANCAASRYlM4HE4cpCu5tyijFEryTGn5Ywov
@@ -43,7 +41,7 @@ enum TestCertificates {
         -----END PRIVATE KEY-----
         """
     /// For localhost and 127.0.0.1.
-    static let local = """
+    public static let local = """
         -----BEGIN CERTIFICATE-----
         MIIBjDCCATKgAwIBAgIBATAKBggqhkjOPQQDAjAiMSAwHgYDVQQDDBdIYXNoc3Bv
         dCB0ZXN0IGF1dGhvcml0eTAgFw0yMDAxMDEwMDAwMDBaGA8yMTIwMDEwMTAwMDAw
@@ -57,7 +55,7 @@ enum TestCertificates {
         -----END CERTIFICATE-----
         """
     /// The same by the second authority.
-    static let renewed = """
+    public static let renewed = """
         -----BEGIN CERTIFICATE-----
         MIIBlTCCATugAwIBAgIBBTAKBggqhkjOPQQDAjApMScwJQYDVQQDDB5IYXNoc3Bv
         dCBzZWNvbmQgdGVzdCBhdXRob3JpdHkwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAx
@@ -71,7 +69,7 @@ enum TestCertificates {
         -----END CERTIFICATE-----
         """
     /// For pool.example.
-    static let other = """
+    public static let other = """
         -----BEGIN CERTIFICATE-----
         MIIBiTCCAS+gAwIBAgIBAjAKBggqhkjOPQQDAjAiMSAwHgYDVQQDDBdIYXNoc3Bv
         dCB0ZXN0IGF1dGhvcml0eTAgFw0yMDAxMDEwMDAwMDBaGA8yMTIwMDEwMTAwMDAw
@@ -85,7 +83,7 @@ enum TestCertificates {
         -----END CERTIFICATE-----
         """
     /// For localhost, until 2021.
-    static let expired = """
+    public static let expired = """
         -----BEGIN CERTIFICATE-----
         MIIBjDCCATKgAwIBAgIBAzAKBggqhkjOPQQDAjAiMSAwHgYDVQQDDBdIYXNoc3Bv
         dCB0ZXN0IGF1dGhvcml0eTAeFw0yMDAxMDEwMDAwMDBaFw0yMTAxMDEwMDAwMDBa
@@ -99,7 +97,7 @@ enum TestCertificates {
         -----END CERTIFICATE-----
         """
     /// For localhost, from 2100 on.
-    static let early = """
+    public static let early = """
         -----BEGIN CERTIFICATE-----
         MIIBjjCCATSgAwIBAgIBBDAKBggqhkjOPQQDAjAiMSAwHgYDVQQDDBdIYXNoc3Bv
         dCB0ZXN0IGF1dGhvcml0eTAiGA8yMTAwMDEwMTAwMDAwMFoYDzIxMjAwMTAxMDAw
