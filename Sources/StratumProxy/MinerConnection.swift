@@ -52,6 +52,9 @@ final class MinerConnection: LineReceiver {
     }
 
     var versionMask: UInt32 { session.versionMask }
+    var abilities: RigAbilities {
+        RigAbilities(versionMask: versionMask, takesExtranonce: session.subscribesExtranonce)
+    }
     var delivery: DeliveryID? { assignment?.delivery }
     var target: PoolTargetID? { assignment?.target }
     var prefixBytes: [UInt8] { prefix.map { [UInt8($0 >> 8), UInt8($0 & 0xff)] } ?? [] }
@@ -93,7 +96,11 @@ final class MinerConnection: LineReceiver {
     private func carryOut(_ action: MinerSession.Action) {
         switch action {
         case .none: break
-        case .reply(let bytes), .subscribesExtranonce(let bytes), .malformed(_, let bytes): send(bytes)
+        case .reply(let bytes), .malformed(_, let bytes): send(bytes)
+        case .subscribesExtranonce(let bytes):
+            send(bytes)
+            if let rig { core.reports.rigOnline(rig.id, session: number, versionMask: abilities.word, at: core.now()) }
+            evaluate()
         case .configured(let extensions, let reply): configured(extensions, reply)
         case .subscribe(let id, _): subscribe(id)
         case .authorize(let id, let login): authorize(id, login)
@@ -112,7 +119,7 @@ final class MinerConnection: LineReceiver {
         send(reply)
         if let minimum = extensions.minimumDifficulty { wish.require(minimum, now: core.now()) }
         guard extensions.versionMask != nil, let rig else { return }
-        core.reports.rigOnline(rig.id, session: number, versionMask: versionMask, at: core.now())
+        core.reports.rigOnline(rig.id, session: number, versionMask: abilities.word, at: core.now())
         evaluate()
     }
 
@@ -239,12 +246,14 @@ final class MinerConnection: LineReceiver {
 
     /// Sends a job, and before it its difficulty if that is new.
     func issue(_ work: PoolWork, clean: Bool) {
-        guard !isClosed, let prefix, let assignment else { return }
-        guard let issue = core.spaces.issue(work.space, to: prefix, epochs: work.fold.epochCapacity),
+        guard !isClosed, prefix != nil, let assignment, let prefix = work.connection.prefix(of: self, for: work.fold.layout)
+        else { return }
+        guard let issue = core.spaces.issue(work.space, to: prefix.key, epochs: work.fold.epochCapacity),
             let folded = work.folded(issue, name: core.nextJobName)
         else {
             return core.logger.info("job cannot be issued again; the rig waits for the next", metadata: metadata)
         }
+        guard setExtranonce(work.fold, prefix) else { return }
         let difficulty = effectiveDifficulty(work)
         if difficulty != sentDifficulty {
             send(Line.setDifficulty(DecimalDifficulty(difficulty)))
@@ -252,9 +261,19 @@ final class MinerConnection: LineReceiver {
         }
         jobs.add(
             RigJob(
-                work: work, issue: issue, ntime: folded.ntime, difficulty: difficulty, target: difficulty.target,
+                work: work, issue: issue, prefix: prefix.bytes, ntime: folded.ntime, difficulty: difficulty, target: difficulty.target,
                 assignment: assignment), id: folded.id)
         send(folded.line(clean: clean))
+    }
+
+    /// Gives the rig the extranonce that a pool's layout wants, if it has another; false when the rig takes none.
+    private func setExtranonce(_ fold: CoinbaseFold, _ prefix: RigPrefix) -> Bool {
+        let extranonce1 = fold.rigExtranonce1(prefix: prefix.bytes)
+        let size = fold.layout.extranonce2Size
+        if session.extranonce1 == extranonce1, session.extranonce2Size == size { return true }
+        guard session.subscribesExtranonce else { return false }
+        send(session.setExtranonce(extranonce1: extranonce1, extranonce2Size: size))
+        return true
     }
 
     /// The smallest of what the rig should have, the pool's, and the route's bound; never below the market's minimum.

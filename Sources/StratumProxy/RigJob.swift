@@ -16,6 +16,8 @@ final class Assignment {
 struct RigJob {
     let work: PoolWork
     let issue: WorkIssue
+    /// The rig's own part of the pool's extranonce2.
+    let prefix: [UInt8]
     let ntime: UInt32
     let difficulty: ShareDifficulty
     let target: Target
