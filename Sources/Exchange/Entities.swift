@@ -16,9 +16,6 @@ public struct PoolCapabilities: Hashable, Sendable {
         self.versionMask = versionMask
         self.difficulty = difficulty
     }
-
-    /// The smallest extranonce2 that the default rig layout of 2 + 4 bytes folds into (design, section 7).
-    public static let smallestExtranonce2: Int64 = 6
 }
 
 /// Whether a pool target may be used.
@@ -57,7 +54,8 @@ public struct PoolTarget: Hashable, Sendable {
 public enum RigPresence: Hashable, Sendable {
     /// Not connected since `since`; 0 when it never was.
     case offline(since: Timestamp)
-    /// Connected to `edge`. `versionMask` holds the version bits it rolls, fixed for the session.
+    /// Connected to `edge`. `versionMask` holds the version bits it rolls, fixed for the session, and what else it can do
+    /// (`RigAbilities`).
     case online(edge: EdgeID, session: Int64, versionMask: UInt32)
 }
 

@@ -1,18 +1,27 @@
 internal import OrderBook
 internal import Units
 
+extension Rig {
+    /// Whether a rig says in the midst of its session that it takes `mining.set_extranonce`, too.
+    fileprivate func gains(_ word: UInt32, at edge: EdgeID, in session: Int64) -> Bool {
+        guard case .online(edge, session, let known) = presence else { return false }
+        let (before, after) = (RigAbilities(word: known), RigAbilities(word: word))
+        return !before.takesExtranonce && after.takesExtranonce && before.versionMask == after.versionMask
+    }
+}
+
 /// What edges report.
 extension Exchange {
     mutating func rigOnline(_ id: RigID, edge: EdgeID, session: Int64, mask: UInt32) throws(Rejection) -> Outcome {
         guard let rig = state.rigs[id] else { throw .rigUnknown }
-        guard session > rig.lastSession else { throw .staleSession }
+        guard session > rig.lastSession || rig.gains(mask, at: edge, in: session) else { throw .staleSession }
         emit(.rigOnline(id, edge: edge, session: session, versionMask: mask))
         var returned = Returned()
         // A rig that came back rolling bits that its buyer's pools do not allow cannot go on.
         for delivery in state.deliveries(on: id) {
             let targets = state.orders[delivery.bid]?.bid?.targets ?? []
-            // Its own bits are the rig's affair, pools that take no rig at all are the buyer's.
-            let takeAny = !state.usable(targets, versionMask: 0).isEmpty
+            // What the rig can do is its own affair, pools that are not verified are the buyer's.
+            let takeAny = targets.contains { state.isVerified($0) }
             if state.usable(targets, versionMask: mask).isEmpty {
                 end(delivery, takeAny ? .rigAway : .poolsUnusable, at: time, &returned)
             }

@@ -8,7 +8,8 @@ public enum PassedOver: String, Hashable, Sendable, CaseIterable {
     case rigTooLarge
     /// What the ask still offers is less than the bid's minimum fill.
     case belowMinimumFill
-    /// Every verified pool of the bid gives an extranonce2 that the rig's does not fold into.
+    /// Every verified pool of the bid gives an extranonce2 that the rig's does not fold into, and that it cannot be given
+    /// otherwise: it does not take `mining.set_extranonce`, or too little would be left to search.
     case extranonceTooSmall
     /// No verified pool of the bid allows all version bits that the rig rolls.
     case versionMaskTooNarrow
@@ -62,18 +63,19 @@ extension MarketState {
         return term >= rules.shortestTerm ? term : nil
     }
 
-    /// The verified targets among `targets` that can take a rig with this mask, in their order.
+    /// The verified targets among `targets` that can take a rig with this mask (`RigAbilities`), in their order.
     public func usable(_ targets: [PoolTargetID], versionMask: UInt32) -> [PoolTargetID] {
         targets.filter { unusable([$0], versionMask: versionMask) == nil }
     }
 
     private func unusable(_ ids: [PoolTargetID], versionMask: UInt32) -> PassedOver? {
+        let rig = RigAbilities(word: versionMask)
         var worst: PassedOver = .noVerifiedPool
         for id in ids {
             guard case .verified(let pool)? = targets[id]?.status else { continue }
-            if pool.extranonce2Size < PoolCapabilities.smallestExtranonce2 {
+            if pool.extranonce2Size < rig.smallestExtranonce2 {
                 worst = .extranonceTooSmall
-            } else if versionMask & ~pool.versionMask != 0 {
+            } else if rig.versionMask & ~pool.versionMask != 0 {
                 worst = .versionMaskTooNarrow
             } else {
                 return nil

@@ -3,9 +3,9 @@ public struct ExtranonceLayout: Hashable, Sendable {
     public var extranonce1Size: Int
     public var extranonce2Size: Int
 
-    /// - Parameters: sizes of 1...8 bytes each
+    /// - Parameters: sizes of 1...8 bytes each; without an extranonce1 of its own a rig has the pool's
     public init(extranonce1Size: Int, extranonce2Size: Int) {
-        precondition((1...8).contains(extranonce1Size), "extranonce1 size out of range")
+        precondition((0...8).contains(extranonce1Size), "extranonce1 size out of range")
         precondition((1...8).contains(extranonce2Size), "extranonce2 size out of range")
         self.extranonce1Size = extranonce1Size
         self.extranonce2Size = extranonce2Size
@@ -14,7 +14,25 @@ public struct ExtranonceLayout: Hashable, Sendable {
     /// 2 + 4: taken by every known miner, folds into every pool from size 6.
     public static let standard = ExtranonceLayout(extranonce1Size: 2, extranonce2Size: 4)
 
+    /// What rigs that obey `mining.set_extranonce` get at a pool whose extranonce2 has this size; nil below 2.
+    ///
+    /// | pool's size | rig's layout | |
+    /// |---|---|---|
+    /// | from 6 | 2 + 4 | the standard one: nothing needs to be set |
+    /// | 4, 5 | 1 + 3, 1 + 4 | 256 rigs share a connection |
+    /// | 2, 3 | 0 + 2, 0 + 3 | one rig a connection, with the pool's own extranonce1 |
+    public static func fitting(poolExtranonce2Size size: Int) -> ExtranonceLayout? {
+        switch size {
+        case ..<2: nil
+        case 2, 3: ExtranonceLayout(extranonce1Size: 0, extranonce2Size: size)
+        case 4, 5: ExtranonceLayout(extranonce1Size: 1, extranonce2Size: size - 1)
+        default: standard
+        }
+    }
+
     public var byteCount: Int { extranonce1Size + extranonce2Size }
+    /// The rig has the pool's extranonce1 itself, so that nobody else can work on the connection.
+    public var isAlone: Bool { extranonce1Size == 0 }
 }
 
 /// Why a pool cannot be folded into.
@@ -58,13 +76,20 @@ public struct CoinbaseFold: Hashable, Sendable {
         guard let padding = padding(epoch) else { return nil }
         var folded = job
         folded.id = id
+        // The rig puts the pool's extranonce1 in itself.
+        if layout.isAlone { return folded }
         folded.coinb1.reserveCapacity(job.coinb1.count + poolExtranonce1.count + padding.count)
         folded.coinb1 += poolExtranonce1
         folded.coinb1 += padding
         return folded
     }
 
+    /// The extranonce1 of a rig with this prefix.
+    public func rigExtranonce1(prefix: [UInt8]) -> [UInt8] { layout.isAlone ? poolExtranonce1 : prefix }
+
     /// The extranonce2 that the pool has to be told for a rig's share; nil when a size or the epoch is wrong.
+    ///
+    /// - Parameter rigExtranonce1: the rig's own part: none where it has the pool's
     public func poolExtranonce2(epoch: UInt64, rigExtranonce1: [UInt8], rigExtranonce2: [UInt8]) -> [UInt8]? {
         guard rigExtranonce1.count == layout.extranonce1Size, rigExtranonce2.count == layout.extranonce2Size,
             let padding = padding(epoch)

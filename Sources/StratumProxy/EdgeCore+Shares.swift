@@ -18,7 +18,7 @@ extension EdgeCore {
             staleWindow: configuration.staleWindow, lostJobs: configuration.pools.lostJobs,
             sharesPerCoinbase: configuration.limits.sharesPerCoinbase)
         let checked = checker.check(
-            submission, job: job, prefix: miner.prefixBytes, mask: miner.versionMask, now: now)
+            submission, job: job, prefix: job.prefix, mask: miner.versionMask, now: now)
         let number = feed.nextShare()
         let forward = forward(checked, submission, job, ForwardedShare(
             number: number, receivedAt: now, rig: rig.id, delivery: job.assignment.delivery))

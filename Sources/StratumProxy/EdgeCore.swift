@@ -316,7 +316,7 @@ final class EdgeCore {
         rig.connection?.close("the rig has connected again")
         rig.connection = miner
         rig.startSession(miner.number, now: now)
-        reports.rigOnline(rig.id, session: miner.number, versionMask: miner.versionMask, at: now)
+        reports.rigOnline(rig.id, session: miner.number, versionMask: miner.abilities.word, at: now)
     }
 
     // MARK: routes

@@ -48,7 +48,9 @@ public protocol EdgeDirectory: Sendable {
 
 /// What an edge tells the exchange: called in order, on the edge's event loop, and must not block.
 public protocol EdgeReports: Sendable {
-    /// A rig is connected and authorized; again for the same session if it changed its version mask since.
+    /// A rig is connected and authorized; again for the same session if it changed its version mask since, or can do more.
+    ///
+    /// - Parameter versionMask: with what else it can do: a `RigAbilities` word
     func rigOnline(_ rig: RigID, session: Int64, versionMask: UInt32, at: Timestamp)
     func rigOffline(_ rig: RigID, session: Int64, at: Timestamp)
     /// A long average of verified work, from at least 30 shares; only when it moved by more than 2 sigma.

@@ -32,6 +32,8 @@ final class MinerConnection: LineReceiver {
     private(set) var jobs: RigJobTable
     var wish: DifficultyWish
     private var sentDifficulty: ShareDifficulty?
+    /// It was given another extranonce than the one it subscribed with.
+    private var hasOtherExtranonce = false
     /// The pool connection that its jobs come from.
     private(set) var attached: PoolConnection?
     private var assignment: Assignment?
@@ -74,6 +76,9 @@ final class MinerConnection: LineReceiver {
     }
 
     var versionMask: UInt32 { session.versionMask }
+    var abilities: RigAbilities {
+        RigAbilities(versionMask: versionMask, takesExtranonce: session.subscribesExtranonce)
+    }
     var delivery: DeliveryID? { assignment?.delivery }
     var target: PoolTargetID? { assignment?.target }
     var prefixBytes: [UInt8] { prefix.map { [UInt8($0 >> 8), UInt8($0 & 0xff)] } ?? [] }
@@ -136,7 +141,11 @@ final class MinerConnection: LineReceiver {
     private func carryOut(_ action: MinerSession.Action) {
         switch action {
         case .none: break
-        case .reply(let bytes), .subscribesExtranonce(let bytes): send(bytes)
+        case .reply(let bytes): send(bytes)
+        case .subscribesExtranonce(let bytes):
+            send(bytes)
+            if let rig { core.reports.rigOnline(rig.id, session: number, versionMask: abilities.word, at: core.now()) }
+            evaluate()
         case .malformed(_, let bytes):
             send(bytes)
             countInvalid(true)
@@ -159,7 +168,7 @@ final class MinerConnection: LineReceiver {
         send(reply)
         if let minimum = extensions.minimumDifficulty { wish.require(minimum, now: core.now()) }
         guard extensions.versionMask != nil, let rig else { return }
-        core.reports.rigOnline(rig.id, session: number, versionMask: versionMask, at: core.now())
+        core.reports.rigOnline(rig.id, session: number, versionMask: abilities.word, at: core.now())
         evaluate()
     }
 
@@ -321,12 +330,14 @@ final class MinerConnection: LineReceiver {
 
     /// Sends a job, and before it its difficulty if that is new.
     func issue(_ work: PoolWork, clean: Bool) {
-        guard !isClosed, let prefix, let assignment else { return }
-        guard let issue = core.spaces.issue(work.space, to: prefix, epochs: work.fold.epochCapacity),
+        guard !isClosed, prefix != nil, let assignment, let prefix = work.connection.prefix(of: self, for: work.fold.layout)
+        else { return }
+        guard let issue = core.spaces.issue(work.space, to: prefix.key, epochs: work.fold.epochCapacity),
             let folded = work.folded(issue, name: core.nextJobName)
         else {
             return core.logger.info("job cannot be issued again; the rig waits for the next", metadata: metadata)
         }
+        guard setExtranonce(work.fold, prefix) else { return }
         let difficulty = effectiveDifficulty(work)
         if difficulty != sentDifficulty {
             send(Line.setDifficulty(work.algorithm.decimal(difficulty)))
@@ -334,9 +345,22 @@ final class MinerConnection: LineReceiver {
         }
         let now = core.now()
         jobs.add(
-            RigJob(work: work, folded: folded, assigned: core.assigned(difficulty), assignment: assignment),
+            RigJob(
+                work: work, folded: folded, prefix: prefix, assigned: core.assigned(difficulty), assignment: assignment),
             isForgotten: { $0.isForgotten(now: now) })
         output.send(folded.line(clean: clean))
+    }
+
+    /// Gives the rig the extranonce that a pool's layout wants, if it has another; false when the rig takes none.
+    private func setExtranonce(_ fold: CoinbaseFold, _ prefix: RigPrefix) -> Bool {
+        if fold.layout == .standard, !hasOtherExtranonce { return true }
+        let extranonce1 = fold.rigExtranonce1(prefix: prefix.bytes)
+        let size = fold.layout.extranonce2Size
+        if session.extranonce1 == extranonce1, session.extranonce2Size == size { return true }
+        guard session.subscribesExtranonce else { return false }
+        hasOtherExtranonce = fold.layout != .standard
+        send(session.setExtranonce(extranonce1: extranonce1, extranonce2Size: size))
+        return true
     }
 
     /// The smallest of what the rig should have, the pool's, and the route's bound; never below the market's minimum.

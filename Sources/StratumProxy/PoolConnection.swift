@@ -47,6 +47,7 @@ final class PoolConnection: PoolLinkOwner {
     /// Rigs that nobody pays for and that have yet to get the present job, and whether it makes their earlier ones stale.
     private var owed: (miners: [MinerConnection], isClean: Bool) = ([], false)
     var lastWanted: Timestamp
+    private var prefixes = ConnectionPrefixes()
     private var nextSuggestion = Timestamp(microseconds: 0)
     /// The pool wishes another connection instead of this one.
     var isLeaving = false
@@ -76,12 +77,13 @@ final class PoolConnection: PoolLinkOwner {
     /// It has a job that rigs can get.
     var isReady: Bool { !isClosed && current != nil && (link?.isReady ?? false) }
     var isUsable: Bool { isReady && !isStalled }
-    var isFull: Bool { rigs.count >= core.configuration.limits.rigsPerPoolConnection }
+    var isFull: Bool { rigs.count >= prefixes.room(for: current?.fold.layout, limit: core.configuration.limits.rigsPerPoolConnection) }
 
     /// Why this rig cannot work here; nil when it can.
     func obstacle(for miner: MinerConnection) -> String? {
         guard let current else { return defect }
         if !contains(miner.versionMask, current) { return "the pool's version mask does not contain the rig's" }
+        if let obstacle = layoutObstacle(current, miner) { return obstacle }
         if floods(miner, current) { return "the pool's difficulty is too low for the rig's hashrate" }
         return nil
     }
@@ -89,6 +91,26 @@ final class PoolConnection: PoolLinkOwner {
     /// Jobs so far had one mask, those to come may have another: a rig needs both.
     private func contains(_ mask: UInt32, _ work: PoolWork) -> Bool {
         mask & ~(work.versionMask & (link?.versionMask ?? work.versionMask)) == 0
+    }
+
+    /// Pools that rigs cannot be folded into take those that obey `mining.set_extranonce`, and have enough to search.
+    private func layoutObstacle(_ work: PoolWork, _ miner: MinerConnection) -> String? {
+        let layout = work.fold.layout
+        guard layout != .standard else { return nil }
+        let size = work.fold.poolExtranonce2Size
+        guard miner.session.subscribesExtranonce else {
+            return "the pool's extranonce2 size \(size) is below \(ExtranonceLayout.standard.byteCount), "
+                + "and the rig does not ask for mining.set_extranonce"
+        }
+        guard layout.lasts(miner.hashrate, versionMask: miner.versionMask) else {
+            return "the pool's extranonce2 size \(size) leaves the rig too little to search"
+        }
+        return nil
+    }
+
+    /// The rig's part of this pool's extranonce2; nil when there is none left.
+    func prefix(of miner: MinerConnection, for layout: ExtranonceLayout) -> RigPrefix? {
+        prefixes.prefix(of: ObjectIdentifier(miner), own: miner.prefix, for: layout)
     }
 
     /// The rig would find too many shares for this pool.
@@ -107,7 +129,10 @@ final class PoolConnection: PoolLinkOwner {
     }
 
     func join(_ miner: MinerConnection) { rigs[ObjectIdentifier(miner)] = miner }
-    func leave(_ miner: MinerConnection) { rigs[ObjectIdentifier(miner)] = nil }
+    func leave(_ miner: MinerConnection) {
+        rigs[ObjectIdentifier(miner)] = nil
+        prefixes.leave(ObjectIdentifier(miner))
+    }
 
     // MARK: the link
 
@@ -233,9 +258,11 @@ final class PoolConnection: PoolLinkOwner {
     private func usableFold(_ job: PoolJob) -> CoinbaseFold? {
         defect = nil
         let algorithm = core.configuration.algorithm, minimum = core.configuration.minimumDifficulty
-        guard let fold = try? CoinbaseFold(poolExtranonce1: job.extranonce1, poolExtranonce2Size: job.extranonce2Size)
+        let layout = ExtranonceLayout.fitting(poolExtranonce2Size: job.extranonce2Size)
+        guard let layout, let fold = try? CoinbaseFold(
+            layout: layout, poolExtranonce1: job.extranonce1, poolExtranonce2Size: job.extranonce2Size)
         else {
-            defect = "the pool's extranonce2 size \(job.extranonce2Size) is below \(ExtranonceLayout.standard.byteCount)"
+            defect = "the pool's extranonce2 size \(job.extranonce2Size) is below 2"
             return nil
         }
         guard algorithm.wholeUnits(of: job.difficulty) >= minimum.units else {

@@ -177,12 +177,14 @@ extension VerificationReport {
                 ? "\(job.difficulty)"
                 : "\(job.difficulty) is below the market's minimum of \(policy.algorithm.decimal(policy.minimumDifficulty))")
         guard isHighEnough else { return false }
-        let needed = ExtranonceLayout.standard.byteCount
-        let fits = job.extranonce2Size >= needed
+        let layout = ExtranonceLayout.fitting(poolExtranonce2Size: job.extranonce2Size)
+        let fits = layout != nil
+        let sizes = "\(job.extranonce1.count) + \(job.extranonce2Size) bytes"
         add(
             .extranonceSizes, fits,
-            fits ? "\(job.extranonce1.count) + \(job.extranonce2Size) bytes"
-                : "an extranonce2 of \(job.extranonce2Size) bytes; at least \(needed) are needed")
+            layout == .standard ? sizes
+                : fits ? "\(sizes): only for rigs that take mining.set_extranonce"
+                : "an extranonce2 of \(job.extranonce2Size) bytes; at least 2 are needed")
         guard fits else { return false }
         let digits = String(job.versionMask, radix: 16)
         add(

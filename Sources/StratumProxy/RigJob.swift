@@ -23,16 +23,20 @@ final class AssignedDifficulty {
     }
 }
 
-/// A job as one rig has it: 32 bytes, since an edge holds many for each of its rigs.
+/// A job as one rig has it: 40 bytes, since an edge holds many for each of its rigs.
 struct RigJob {
     let work: PoolWork
     private let folded: FoldedJob
+    private let ownPrefix: RigPrefix
     private let assigned: AssignedDifficulty
     let assignment: Assignment
 
-    init(work: PoolWork, folded: FoldedJob, assigned: AssignedDifficulty, assignment: Assignment) {
+    init(
+        work: PoolWork, folded: FoldedJob, prefix: RigPrefix, assigned: AssignedDifficulty, assignment: Assignment
+    ) {
         self.work = work
         self.folded = folded
+        ownPrefix = prefix
         self.assigned = assigned
         self.assignment = assignment
     }
@@ -40,6 +44,8 @@ struct RigJob {
     var id: String { folded.id }
     var issue: WorkIssue { folded.issue }
     var ntime: UInt32 { folded.ntime }
+    /// The rig's own part of the pool's extranonce2.
+    var prefix: [UInt8] { ownPrefix.bytes }
     var difficulty: ShareDifficulty { assigned.difficulty }
     var target: Target { assigned.target }
 }

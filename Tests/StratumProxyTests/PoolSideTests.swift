@@ -200,11 +200,27 @@ struct PoolSideTests {
         #expect(bad.failure?.step == .address)
     }
 
-    @Test("a pool of small extranonce2 or low difficulty fails its step")
+    @Test("a pool of a small extranonce2 is for some rigs only", arguments: 2...6)
+    func smallExtranonce(_ size: Int) async throws {
+        var configuration = MiningPoolConfiguration()
+        configuration.extranonce2Size = size
+        configuration.difficulty = DecimalDifficulty(ShareDifficulty(units: 65_536))
+        let pool = MiningPool(configuration, logger: quiet)
+        let port = try await pool.start().stratum
+        var policy = VerificationPolicy()
+        policy.allowPrivatePools = true
+        let report = await PoolVerifier().verify(url: "127.0.0.1:\(port)", user: "u", password: "p", policy: policy)
+        #expect(report.capabilities?.extranonce2Size == size)
+        let detail = report.outcomes.first { $0.step == .extranonceSizes }?.detail
+        #expect(detail?.contains("set_extranonce") == (size < 6))
+        try await pool.stop()
+    }
+
+    @Test("a pool of too small an extranonce2 or low difficulty fails its step")
     func verificationFailures() async throws {
         var policy = VerificationPolicy()
         policy.allowPrivatePools = true
-        let cases: [(Int, Int64, VerificationStep)] = [(4, 65_536, .extranonceSizes), (8, 1, .difficulty)]
+        let cases: [(Int, Int64, VerificationStep)] = [(1, 65_536, .extranonceSizes), (8, 1, .difficulty)]
         for (size, units, step) in cases {
             var configuration = MiningPoolConfiguration()
             configuration.extranonce2Size = size

@@ -40,14 +40,15 @@ actor RigClient {
     private var nextTag: UInt64 = 1
 
     init(
-        port: Int, user: String, password: String = "x", versionMask: UInt32 = 0, resuming name: String? = nil
+        port: Int, user: String, password: String = "x", versionMask: UInt32 = 0, takesExtranonce: Bool = false,
+        resuming name: String? = nil
     ) async throws {
         let lines = Lines()
         self.lines = lines
         self.user = user
         var configuration = PoolSession.Configuration(user: user, password: password)
         configuration.versionMask = versionMask
-        configuration.subscribesExtranonce = false
+        configuration.subscribesExtranonce = takesExtranonce
         configuration.userAgent = "rig/1"
         session = PoolSession(configuration)
         channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
@@ -133,7 +134,8 @@ actor RigClient {
         var found: [Found] = []
         var extranonce2: UInt32 = 0
         while found.count < count + skipping {
-            let bytes = (0..<4).map { UInt8(truncatingIfNeeded: extranonce2 >> UInt32(24 - 8 * $0)) }
+            let size = job.extranonce2Size
+            let bytes = (0..<size).map { UInt8(truncatingIfNeeded: extranonce2 >> UInt32(8 * (size - 1 - $0))) }
             let header = template.header(
                 extranonce1: job.extranonce1, extranonce2: bytes, ntime: job.job.ntime, nonce: 0, version: job.job.version)
             let scanner = NonceScanner(header: header, target: target)
