@@ -22,6 +22,8 @@ struct Choice {
 
 enum LoginOutcome {
     case accepted(Rig)
+    /// The miner hears of it later.
+    case waiting
     case refused(StratumError)
 }
 
@@ -36,6 +38,9 @@ final class EdgeCore {
     let spaces: SearchSpaces
     let feed: SpoolFeed
     private let clock: any WallClock
+    private let registrar: (any EdgeRegistrar)?
+    private(set) lazy var doorway = Doorway(configuration.limits, now: now())
+    private(set) lazy var farmLogins = FarmLogins(core: self, registrar: registrar)
     private let resolver: AddressResolver
     private var latest = Timestamp(microseconds: 0)
 
@@ -59,11 +64,13 @@ final class EdgeCore {
 
     init(
         configuration: EdgeConfiguration, directory: any EdgeDirectory, reports: any EdgeReports,
-        clock: any WallClock, logger: Logger, loop: any EventLoop, resolver: AddressResolver, spool: SpoolThread
+        registrar: (any EdgeRegistrar)? = nil, clock: any WallClock, logger: Logger, loop: any EventLoop,
+        resolver: AddressResolver, spool: SpoolThread
     ) {
         self.configuration = configuration
         self.directory = directory
         self.reports = reports
+        self.registrar = registrar
         self.clock = clock
         self.logger = logger
         self.loop = loop
@@ -119,6 +126,7 @@ final class EdgeCore {
     func beginStop() {
         isStopping = true
         listener?.close(promise: nil)
+        doorway.closeAll()
         for miner in Array(miners.values) { miner.close("the edge stops") }
     }
 
@@ -134,9 +142,13 @@ final class EdgeCore {
     // MARK: miners
 
     func accept(_ channel: any Channel) throws {
-        guard !isStopping, miners.count < configuration.limits.minerConnections else {
+        guard !isStopping, miners.count + doorway.waiting < configuration.limits.minerConnections else {
             return channel.close(promise: nil)
         }
+        if try doorway.admits(channel, now: now()) { try admit(channel) }
+    }
+
+    private func admit(_ channel: any Channel) throws {
         accepted += 1
         let miner = MinerConnection(core: self, channel: channel, turn: accepted % 10, now: now())
         try miner.start(on: channel)
@@ -155,11 +167,19 @@ final class EdgeCore {
     }
 
     /// Checks user and password; the same time passes whether the user or the password is wrong.
-    func login(_ login: MinerSession.Login, on miner: MinerConnection) -> LoginOutcome {
+    func outcome(of login: MinerSession.Login, id: MessageID, on miner: MinerConnection) -> LoginOutcome {
         let digest = Array(SHA256.hash(data: Array(login.password.utf8)))
         let entry = directory.rig(user: login.user)
-        let isRight = EdgeCore.isEqual(digest, entry?.passwordHash ?? Array(repeating: 0, count: 32))
-        guard let entry, isRight else { return .refused(.unauthorized) }
+        let farm = farmLogins.farm(of: login.user)
+        let known = entry?.passwordHash ?? farm?.farm.passwordHash
+        let isRight = EdgeCore.isEqual(digest, known ?? Array(repeating: 0, count: 32))
+        guard known != nil, isRight else { return .refused(.unauthorized) }
+        guard let entry else {
+            return farm.map { farmLogins.admit($0.farm, $0.worker, login, id: id, on: miner) } ?? .refused(.unauthorized)
+        }
+        guard !entry.isCurtailed else {
+            return .refused(StratumError(code: 24, text: "Curtailed: the farm's owner has sent this rig away"))
+        }
         if let present = miner.rig, present.id != entry.id {
             return .refused(StratumError(code: 24, text: "Another rig is on this connection"))
         }
@@ -188,6 +208,7 @@ final class EdgeCore {
         rig.connection?.close("the rig has connected again")
         rig.connection = miner
         rig.startSession(miner.number, now: now)
+        rig.figures.begin(userAgent: miner.session.userAgent)
         reports.rigOnline(rig.id, session: miner.number, versionMask: miner.versionMask, at: now)
     }
 
@@ -302,6 +323,8 @@ final class EdgeCore {
             if rigs.values.contains(where: { $0.route.route != nil }) { lastDelivery = now }
         }
         feed.tick()
+        farmLogins.tick(now: now)
+        if !isStopping { doorway.letIn(now: now) { try admit($0) } }
     }
 
     private func forgetDeadJobs(_ now: Timestamp) {
@@ -313,9 +336,11 @@ final class EdgeCore {
     private func everySecond(_ miner: MinerConnection, _ now: Timestamp) {
         miner.timeouts(now: now)
         guard let rig = miner.rig, !miner.isClosed else { return }
+        rig.figures.mark(now: now)
         guard let known = rig.entry.flatMap({ directory.rig(user: $0.user) }), known.id == rig.id,
             known.passwordHash == rig.entry?.passwordHash
         else { return miner.close("the rig is no longer known by this name and password") }
+        guard !known.isCurtailed else { return miner.close("the rig is curtailed") }
         rig.entry = known
         miner.everySecond(now: now)
         report(rig, miner, now: now)
@@ -370,6 +395,6 @@ final class EdgeCore {
             target: miner?.target, delivery: miner?.delivery, difficulty: miner?.jobs.last?.difficulty,
             hashrate1Minute: rig.hashrate(seconds: 60, now: now), hashrate5Minutes: rig.hashrate(seconds: 300, now: now),
             measured: rig.measured(now: now).map { Hashrate(rounding: $0.hashrate) }, shares: rig.counts,
-            switches: rig.switches, skipped: miner?.skipped ?? [])
+            switches: rig.switches, skipped: miner?.skipped ?? [], figures: rig.figuresSnapshot(now: now))
     }
 }

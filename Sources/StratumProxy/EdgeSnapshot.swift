@@ -35,6 +35,7 @@ public struct RigSnapshot: Sendable, Hashable {
     public var switches: Int64
     /// Why targets of its route, or its fallback pool, are not used.
     public var skipped: [SkippedTarget]
+    public var figures: RigFiguresSnapshot
 }
 
 /// Shares by the market's verdict, since the edge started.

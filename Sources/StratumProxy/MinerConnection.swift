@@ -134,7 +134,14 @@ final class MinerConnection: LineReceiver {
     // MARK: login
 
     private func authorize(_ id: MessageID, _ login: MinerSession.Login) {
-        switch core.login(login, on: self) {
+        conclude(id, login, core.outcome(of: login, id: id, on: self))
+    }
+
+    /// Answers a login, now or when it is known how.
+    func conclude(_ id: MessageID, _ login: MinerSession.Login, _ outcome: LoginOutcome) {
+        guard !isClosed else { return }
+        switch outcome {
+        case .waiting: break
         case .accepted(let rig):
             send(session.accept(authorize: id, login))
             if self.rig == nil { begin(rig) }

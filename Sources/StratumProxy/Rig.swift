@@ -11,6 +11,7 @@ final class Rig {
     var lastSession: Int64 = 0
     var counts = ShareCounts()
     var switches: Int64 = 0
+    var figures: RigFigures
     /// The delivery whose pools were reported as unusable.
     var reportedUnusable: DeliveryID?
     private(set) var recent: WorkWindow
@@ -27,6 +28,7 @@ final class Rig {
         long = WorkWindow(width: .seconds(60), count: 60, now: now)
         sold = WorkWindow(width: .seconds(60), count: 60, now: now)
         soldSince = now
+        figures = RigFigures(now: now)
     }
 
     /// Valid work came.
@@ -92,6 +94,15 @@ final class Rig {
         guard let rate = sum.hashesPerSecond, rate < expected * 0.8 else { return nil }
         soldSince = now
         return (route.delivery, Hashrate(rounding: rate))
+    }
+
+    func figuresSnapshot(now: Timestamp) -> RigFiguresSnapshot {
+        let day = figures.day(now: now)
+        let hour = long.sum(last: 60, at: now)
+        return RigFiguresSnapshot(
+            hashrate60Minutes: Hashrate(rounding: hour.units * Double(Work.hashesPerUnit) / 3600),
+            hashrate24Hours: day.hashrate, online24Hours: day.online, bestUnits: figures.bestUnits, userAgent: figures.userAgent,
+            accepted: figures.accepted, rejects: figures.rejects)
     }
 
     func hashrate(seconds: Int64, now: Timestamp) -> Hashrate {
