@@ -44,12 +44,17 @@ final class FarmLogins {
         guard FarmLogins.isName(worker) else {
             return .refused(StratumError(code: 24, text: "A worker's name has 1 to 32 letters, digits, - or _"))
         }
+        // One connection is one rig: it does not make others.
+        guard miner.rig == nil else { return .refused(StratumError(code: 24, text: "Another rig is on this connection")) }
+        guard !miner.isAwaitingLogin else { return .refused(.other("A login is under way")) }
         let waiter = Waiter(miner: miner, id: id, login: login, farm: farm, worker: worker)
         switch queue.add(waiter, user: login.user, now: core.now()) {
         case .full: return .refused(.other("Too many new rigs at once; try again"))
         case .queued: asked[login.user] = (farm.id, worker)
         case .joined: break
         }
+        // The answer may come at once.
+        miner.isAwaitingLogin = true
         pump()
         return .waiting
     }
@@ -58,7 +63,9 @@ final class FarmLogins {
         guard !queue.isEmpty else { return }
         for waiter in queue.tick(now: now) {
             asked[waiter.login.user] = nil
-            waiter.miner?.conclude(waiter.id, waiter.login, .refused(.other("The rig could not be made in time; try again")))
+            guard let miner = waiter.miner else { continue }
+            miner.isAwaitingLogin = false
+            miner.conclude(waiter.id, waiter.login, .refused(.other("The rig could not be made in time; try again")))
         }
         pump()
     }
@@ -88,6 +95,7 @@ final class FarmLogins {
         asked[user] = nil
         for waiter in queue.settle(user) {
             guard let miner = waiter.miner, !miner.isClosed else { continue }
+            miner.isAwaitingLogin = false
             miner.conclude(waiter.id, waiter.login, outcome(waiter, miner))
         }
     }

@@ -14,6 +14,8 @@ final class MinerConnection: LineReceiver {
     private(set) var rig: Rig?
     private(set) var number: Int64 = 0
     private var failedLogins = 0
+    /// A farm's login whose answer it waits for: one at a time.
+    var isAwaitingLogin = false
     private var invalidInARow = 0
     private(set) var isClosed = false
 

@@ -1,7 +1,10 @@
+import Exchange
 import Foundation
 import Logging
+import Market
 import Miner
 import MiningPool
+import Server
 import Stratum
 import TestSupport
 import Testing

@@ -35,6 +35,25 @@ struct FleetTests {
         try await setup.stop()
     }
 
+    @Test("one connection makes one rig, however many workers it names")
+    func oneConnectionOneRig() async throws {
+        let setup = try await farming()
+        let registrar = setup.registrar
+        registrar.hold()
+        let rig = try await RigClient(port: setup.port, user: "a3.barn.w1")
+        try await rig.waitFor("the registration") { _ in registrar.waiting == 1 }
+        for worker in ["w1", "w2"] {
+            try await rig.sendRaw(#"{"id":77,"method":"mining.authorize","params":["a3.barn.\#(worker)","x"]}"# + "\n")
+        }
+        try await rig.waitFor("two refusals") { rig in rig.log.count { $0.contains("A login is under way") } == 2 }
+        registrar.release()
+        try await rig.job(after: 0)
+        try await rig.sendRaw(#"{"id":78,"method":"mining.authorize","params":["a3.barn.w3","x"]}"# + "\n")
+        try await rig.waitFor("a third") { rig in rig.log.contains { $0.contains("Another rig is on this connection") } }
+        #expect(registrar.asked == ["w1"])
+        try await setup.stop()
+    }
+
     @Test("many miners as one worker make one rig, many workers a bounded number of commands at a time")
     func manyAtOnce() async throws {
         let setup = try await farming { $0.limits.registrationsInFlight = 4 }
