@@ -227,6 +227,17 @@ extension Command: BinaryCodable {
             w.write(UInt8(26))
             farm.encode(into: &w)
             owner.encode(into: &w)
+        case .fleet(let command):
+            w.write(UInt8(40))
+            command.encode(into: &w)
+        case .blockFound(let report):
+            w.write(UInt8(41))
+            report.encode(into: &w)
+        case .blockJudged(let hash, let verdict, let error):
+            w.write(UInt8(42))
+            w.write(hash)
+            verdict.encode(into: &w)
+            w.write(error)
         }
     }
 
@@ -274,6 +285,9 @@ extension Command: BinaryCodable {
         case 25:
             self = .offerFarm(try FarmID(from: &r), owner: try AccountID(from: &r), try FarmOffer(from: &r))
         case 26: self = .withdrawFarm(try FarmID(from: &r), owner: try AccountID?(from: &r))
+        case 40: self = .fleet(try FleetCommand(from: &r))
+        case 41: self = .blockFound(try BlockReport(from: &r))
+        case 42: self = .blockJudged(try r.readBytes(), try BlockVerdict(from: &r), poolError: try r.readInt64())
         case let tag: throw .unknownTag(tag)
         }
     }
@@ -411,6 +425,17 @@ extension Event: BinaryCodable {
         case .holdReleased(let delivery):
             w.write(UInt8(30))
             delivery.encode(into: &w)
+        case .fleet(let event):
+            w.write(UInt8(40))
+            event.encode(into: &w)
+        case .blockFound(let block):
+            w.write(UInt8(41))
+            block.encode(into: &w)
+        case .blockJudged(let block, let verdict, let error):
+            w.write(UInt8(42))
+            block.encode(into: &w)
+            verdict.encode(into: &w)
+            w.write(error)
         }
     }
 
@@ -451,6 +476,9 @@ extension Event: BinaryCodable {
         case 28: self = .farmOffered(try FarmID(from: &r), try FarmOffer?(from: &r))
         case 29: self = .silenceSet(try AccountID(from: &r), try Timestamp?(from: &r))
         case 30: self = .holdReleased(try DeliveryID(from: &r))
+        case 40: self = .fleet(try FleetEvent(from: &r))
+        case 41: self = .blockFound(try Block(from: &r))
+        case 42: self = .blockJudged(try BlockID(from: &r), try BlockVerdict(from: &r), poolError: try r.readInt64())
         case let tag: throw .unknownTag(tag)
         }
     }

@@ -69,6 +69,11 @@ public enum Command: Hashable, Sendable {
     case offerFarm(FarmID, owner: AccountID, FarmOffer)
     /// Cancels the farm's offer and its rigs' asks that came from it.
     case withdrawFarm(FarmID, owner: AccountID?)
+    case fleet(FleetCommand)
+    /// A share met the network's target.
+    case blockFound(BlockReport)
+    /// What the pool said to it, by the header's hash.
+    case blockJudged([UInt8], BlockVerdict, poolError: Int64)
 }
 
 public struct PlaceBid: Hashable, Sendable {
@@ -199,6 +204,15 @@ public enum Rejection: UInt8, Error, Hashable, Sendable, CaseIterable {
     case tooManyPoolTargets = 46
     case tooManyRigs = 47
     case tooManyFarms = 48
+    case farmLoginUnknown = 60
+    case farmLoginIncomplete = 61
+    case farmLoginNameTaken = 62
+    case farmLoginNameFixed = 63
+    case farmFull = 64
+    case mostRigsOutOfRange = 65
+    case curtailmentOutOfRange = 66
+    case farmNotCurtailed = 67
+    case blockInvalid = 68
 
     /// Stable code for people and programs.
     public var code: String { "\(self)" }
@@ -259,6 +273,17 @@ public enum Rejection: UInt8, Error, Hashable, Sendable, CaseIterable {
         case .tooManyPoolTargets: "The account has as many pool targets as the market allows: 1,000."
         case .tooManyRigs: "The account has as many rigs as the market allows it orders, and at least 100."
         case .tooManyFarms: "The account has as many farms as the market allows: 1,000."
+        case .farmLoginUnknown: "The farm has no login of its own."
+        case .farmLoginIncomplete: "A farm's new login needs a name, a password and a fallback pool target."
+        case .farmLoginNameTaken: "The account has a farm with a login of this name already."
+        case .farmLoginNameFixed: "The name of a farm's login cannot be changed: its rigs are named after it."
+        case .farmFull: "The farm has as many rigs as its login allows."
+        case .mostRigsOutOfRange: "A farm's login allows 1 to 100,000 rigs."
+        case .curtailmentOutOfRange: """
+            A curtailment's cap is at least 0 lots, its ramp at most a day, and its end in the future, within ten years.
+            """
+        case .farmNotCurtailed: "The farm is not curtailed."
+        case .blockInvalid: "A block has a hash of 32 bytes and a header of 80 bytes, and is judged after it was found."
         case .amendmentNotApplicable: "The amendment names a field that this order does not have."
         }
     }

@@ -119,6 +119,8 @@ public enum SuspensionReason: UInt8, Sendable, CaseIterable {
     case noReference = 6
     /// All that the ask's rig hashes is still sold under an earlier ask that is closed.
     case rigBusy = 7
+    /// Its farm is curtailed, and the rig is one of those that were cut.
+    case curtailed = 8
 }
 
 /// Why an order ended.
@@ -322,6 +324,8 @@ public enum EndCause: UInt8, Sendable, CaseIterable {
     case fundsSpent = 7
     /// The ask's daily schedule closed.
     case askPaused = 8
+    /// Its rig was cut: the farm is curtailed.
+    case curtailed = 9
 }
 
 /// Where a delivery is in its life.

@@ -43,6 +43,9 @@ public enum Event: Hashable, Sendable {
     case holdReleased(DeliveryID)
     /// When an account's orders are cancelled unless it is heard of; nil: never.
     case silenceSet(AccountID, Timestamp?)
+    case fleet(FleetEvent)
+    case blockFound(Block)
+    case blockJudged(BlockID, BlockVerdict, poolError: Int64)
 }
 
 /// A pegged order's new price and place.

@@ -90,20 +90,24 @@ extension Exchange {
     mutating func registerRig(
         _ owner: AccountID, name: String, digest: [UInt8], fallback: PoolTargetID
     ) throws(Rejection) -> Outcome {
-        guard (1...32).contains(name.utf8.count), name.utf8.allSatisfy(Exchange.isNameByte) else {
-            throw .rigNameInvalid
-        }
+        guard Exchange.isName(name) else { throw .rigNameInvalid }
         guard digest.count == 32 else { throw .passwordInvalid }
         guard state.targets[fallback]?.owner == owner else { throw .poolTargetUnknown }
         let user = "a\(owner).\(name)"
         guard state.rigByUser[user] == nil else { throw .rigNameTaken }
-        // Each may have an ask.
-        let most = max(100, Int(state.rules?.mostOrders ?? MarketRules.usualMostOrders))
-        guard state.rigsByAccount.count(of: owner) < most else { throw .tooManyRigs }
+        try checkRoomForRig(of: owner)
         let id = RigID(state.counters.rig)
         emit(.rigRegistered(Rig(id: id, owner: owner, user: user, passwordDigest: digest, fallback: fallback)))
         return .rig(id, user: user)
     }
+
+    func checkRoomForRig(of owner: AccountID) throws(Rejection) {
+        // Each may have an ask.
+        let most = max(100, Int(state.rules?.mostOrders ?? MarketRules.usualMostOrders))
+        guard state.rigsByAccount.count(of: owner) < most else { throw .tooManyRigs }
+    }
+
+    static func isName(_ name: String) -> Bool { (1...32).contains(name.utf8.count) && name.utf8.allSatisfy(isNameByte) }
 
     private static func isNameByte(_ byte: UInt8) -> Bool {
         switch byte {

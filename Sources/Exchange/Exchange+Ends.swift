@@ -14,7 +14,7 @@ extension Exchange {
         }
         let atFault: OrderID? =
             switch cause {
-            case .underDelivery, .rigAway, .askPaused: delivery.ask
+            case .underDelivery, .rigAway, .askPaused, .curtailed: delivery.ask
             case .fundsSpent: delivery.bid
             case .term, .bidClosed, .askClosed, .poolsUnusable: nil
             }
@@ -47,7 +47,8 @@ extension Exchange {
         let isPriced = state.peggedPrice(of: ask, references ?? state.references, rules) != nil
         if let reason = suspension(of: ask, rig, isPriced: isPriced) {
             // A rig that is sold out is away for a while before anything changes.
-            guard ask.delivering < ask.lots || reason != .rigOffline else { return }
+            let mayWait = ask.delivering == ask.lots && ask.status != .suspended(.curtailed)
+            guard !mayWait || reason != .rigOffline else { return }
             if ask.status != .suspended(reason) { emit(.orderSuspended(id, reason)) }
         } else if ask.status != .active {
             emit(.orderResumed(id, stamp: nextStamp()))

@@ -88,6 +88,7 @@ extension Exchange {
         try checkNotHalted()
         var returned = Returned()
         emit(.rigAssigned(id, farm))
+        followMove(of: id, to: farm, &returned)
         if let ask = rig.ask.flatMap({ state.orders[$0] }), ask.ask?.farm != nil { close(ask, .leftFarm, at: time, &returned) }
         match(returned)
         if let farm, let offer = state.farms[farm]?.offer {
@@ -136,7 +137,7 @@ extension Exchange {
         return .cancelled(count)
     }
 
-    private mutating func place(
+    mutating func place(
         _ offer: FarmOffer, of farm: FarmID, _ owner: AccountID, on rigs: [RigID], _ rules: MarketRules
     ) {
         guard state.status.phase == .open, !offer.isOver(at: time + rules.shortestTerm) else { return }
@@ -167,7 +168,7 @@ extension Exchange {
 }
 
 extension FarmOffer {
-    fileprivate func isOver(at time: Timestamp) -> Bool { instructions.expiresAt.map { $0 <= time } ?? false }
+    func isOver(at time: Timestamp) -> Bool { instructions.expiresAt.map { $0 <= time } ?? false }
 }
 
 extension Order {

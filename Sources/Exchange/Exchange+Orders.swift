@@ -225,6 +225,7 @@ extension Exchange {
 
     /// Why an ask cannot be in the book now.
     func suspension(of ask: Order, _ rig: Rig, isPriced: Bool) -> SuspensionReason? {
+        if state.cuts.contains(rig.id) { return .curtailed }
         if !rig.isOnline { return .rigOffline }
         if ask.lots == .zero { return state.lots(soldOf: rig.id, besides: ask.id) > .zero ? .rigBusy : .rigUnmeasured }
         if let schedule = ask.ask?.schedule, !schedule.isOpen(at: time) { return .outsideSchedule }

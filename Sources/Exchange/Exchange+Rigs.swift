@@ -57,6 +57,7 @@ extension Exchange {
         guard hashrate.hashesPerSecond >= 0 else { throw .amountOutOfRange }
         if rig.measured != hashrate { emit(.rigMeasured(id, hashrate)) }
         var returned = Returned()
+        if let farm = rig.farm { enforceCurtailment(of: farm, &returned) }
         rematch(askOf: id, &returned)
         return .done
     }

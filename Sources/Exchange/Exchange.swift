@@ -111,6 +111,9 @@ public struct Exchange: Sendable {
         case .assignRig(let id, let owner, let farm): return try assign(id, owner, to: farm, rules)
         case .offerFarm(let id, let owner, let terms): return try offer(id, owner, terms, rules)
         case .withdrawFarm(let id, let owner): return try withdraw(id, by: owner)
+        case .fleet(let command): return try decide(command, rules)
+        case .blockFound(let report): return try blockFound(report)
+        case .blockJudged(let hash, let verdict, let error): return try blockJudged(hash, verdict, poolError: error)
         }
     }
 
@@ -173,6 +176,7 @@ public struct Exchange: Sendable {
             scheduleChanges[id] = nil
             followSchedule(of: id, at: timer.at, &returned)
             armSchedule(of: id)
+        case .curtailment(let farm): followCurtailment(of: farm, at: timer.at, &returned)
         }
     }
 }

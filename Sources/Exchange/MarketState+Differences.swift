@@ -36,6 +36,10 @@ extension MarketState {
         list.compare("answer", answers, other.answers)
         list.compare("farm", farms, other.farms)
         list.compare("silence", silences, other.silences)
+        list.compare("farm login", farmLogins, other.farmLogins)
+        list.compare("curtailment", curtailments, other.curtailments)
+        list.compare("cut rig", cuts, other.cuts)
+        list.compare("block", blocks, other.blocks)
         let trades = (trades.last(RecentTrades.most), other.trades.last(RecentTrades.most))
         if trades.0 != trades.1 { list.compareTrades(trades.0, trades.1) }
         return list.found

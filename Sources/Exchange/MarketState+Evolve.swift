@@ -23,6 +23,7 @@ extension MarketState {
             rigs.set(rig.id, rig)
             rigByUser[rig.user] = rig.id
             rigsByAccount.insert(rig.id, of: rig.owner)
+            linkLogin(of: rig)
             counters.rig = rig.id.rawValue + 1
         case .rigOnline(let id, let edge, let session, let mask):
             rigs.update(id) {
@@ -100,6 +101,10 @@ extension MarketState {
             } else {
                 silences.remove(account)
             }
+        case .fleet(let event): evolve(event)
+        case .blockFound(let block): add(block)
+        case .blockJudged(let id, let verdict, let error):
+            blocks.update(id) { ($0.verdict, $0.poolError) = (verdict, error) }
         }
     }
 
@@ -115,7 +120,7 @@ extension MarketState {
             timers.removeAll {
                 switch $0 {
                 case .away, .hold: true
-                case .term, .rules, .expiry, .silence, .schedule: false
+                case .term, .rules, .expiry, .silence, .schedule, .curtailment: false
                 }
             }
             for delivery in deliveries.values where !delivery.isRunning { scheduleTimer(of: delivery, notBefore: from) }

@@ -15,6 +15,10 @@ extension MarketState {
         answers.settleHash(&scratch)
         farms.settleHash(&scratch)
         silences.settleHash(&scratch)
+        farmLogins.settleHash(&scratch)
+        curtailments.settleHash(&scratch)
+        cuts.settleHash(&scratch)
+        blocks.settleHash(&scratch)
     }
 }
 

@@ -27,6 +27,13 @@ public struct MarketState: Sendable {
     /// When the orders of accounts are cancelled that asked for it and are not heard of until then.
     public internal(set) var silences = EntityTable<AccountID, Timestamp>()
 
+    public internal(set) var farmLogins = EntityTable<FarmID, FarmLogin>()
+    public internal(set) var curtailments = EntityTable<FarmID, Curtailment>()
+    /// Rigs that may not hash now.
+    public internal(set) var cuts = EntityTable<RigID, CutRig>()
+    /// The last blocks that were found.
+    public internal(set) var blocks = EntityTable<BlockID, Block>()
+
     // Derived.
     public internal(set) var book = OrderBook()
     var rigByUser: [String: RigID] = [:]
@@ -36,6 +43,13 @@ public struct MarketState: Sendable {
     /// Those that are running.
     var deliveriesByRig = Multimap<RigID, DeliveryID>()
     var rigsByFarm = Multimap<FarmID, RigID>()
+    var farmByLogin: [String: FarmID] = [:]
+    /// Rigs that came by a farm's login, whatever farm they are in now.
+    var rigsByLogin = Multimap<FarmID, RigID>()
+    var cutsByFarm = Multimap<FarmID, RigID>()
+    var blockByHash: [[UInt8]: BlockID] = [:]
+    /// The highest number of a block.
+    var lastBlock: Int64 = 0
     var targetsByAccount = Multimap<AccountID, PoolTargetID>()
     var rigsByAccount = Multimap<AccountID, RigID>()
     var farmsByAccount = Multimap<AccountID, FarmID>()
@@ -69,6 +83,7 @@ public struct MarketState: Sendable {
         status.encode(into: &writer)
         return Hash64.of(writer.bytes) &+ targets.hash &+ rigs.hash &+ orders.hash &+ deliveries.hash
             &+ billings.hash &+ balances.hash &+ deposits.hash &+ answers.hash &+ farms.hash &+ silences.hash
+            &+ farmLogins.hash &+ curtailments.hash &+ cuts.hash &+ blocks.hash
     }
 
     public func balance(_ account: LedgerAccount) -> Satoshis { balances.balance(of: account) }
@@ -134,6 +149,10 @@ public struct MarketState: Sendable {
         answers.trackChanges()
         farms.trackChanges()
         silences.trackChanges()
+        farmLogins.trackChanges()
+        curtailments.trackChanges()
+        cuts.trackChanges()
+        blocks.trackChanges()
     }
 
     /// This state, not recording changes.
@@ -149,6 +168,10 @@ public struct MarketState: Sendable {
         copy.answers.stopTrackingChanges()
         copy.farms.stopTrackingChanges()
         copy.silences.stopTrackingChanges()
+        copy.farmLogins.stopTrackingChanges()
+        copy.curtailments.stopTrackingChanges()
+        copy.cuts.stopTrackingChanges()
+        copy.blocks.stopTrackingChanges()
         return copy
     }
 }
@@ -168,6 +191,10 @@ public struct StoredState: Sendable {
     public var answers: [(AnswerKey, RecordedAnswer)] = []
     public var farms: [Farm] = []
     public var silences: [(AccountID, Timestamp)] = []
+    public var farmLogins: [FarmLogin] = []
+    public var curtailments: [Curtailment] = []
+    public var cuts: [(RigID, CutRig)] = []
+    public var blocks: [Block] = []
     /// The last fills, also of deliveries that are over; at most ``RecentTrades/most``.
     public var trades: [Trade] = []
 
@@ -187,10 +214,12 @@ extension MarketState {
             targets.set(target.id, target)
             targetsByAccount.insert(target.id, of: target.owner)
         }
+        for login in stored.farmLogins { set(login) }
         for rig in stored.rigs {
             rigs.set(rig.id, rig)
             rigByUser[rig.user] = rig.id
             rigsByAccount.insert(rig.id, of: rig.owner)
+            linkLogin(of: rig)
             if let farm = rig.farm { rigsByFarm.insert(rig.id, of: farm) }
         }
         for farm in stored.farms {
@@ -201,6 +230,12 @@ extension MarketState {
             silences.set(account, deadline)
             timers.schedule(.silence(account), at: deadline)
         }
+        for (rig, cut) in stored.cuts.sorted(by: { $0.0 < $1.0 }) { self.cut(rig, cut) }
+        for curtailment in stored.curtailments {
+            curtailments.set(curtailment.farm, curtailment)
+            scheduleTimer(of: curtailment)
+        }
+        for block in stored.blocks.sorted(by: { $0.id < $1.id }) { add(block) }
         for planned in status.scheduled { timers.schedule(.rules, at: planned.effectiveAt) }
         for (account, amount) in stored.balances { balances.set(account, amount) }
         for (key, amount) in stored.deposits { deposits.set(key, amount) }

@@ -16,6 +16,10 @@ public struct StateChanges: Sendable {
     public var answers: [AnswerKey: EntityChange<RecordedAnswer>] = [:]
     public var farms: [FarmID: EntityChange<Farm>] = [:]
     public var silences: [AccountID: EntityChange<Timestamp>] = [:]
+    public var farmLogins: [FarmID: EntityChange<FarmLogin>] = [:]
+    public var curtailments: [FarmID: EntityChange<Curtailment>] = [:]
+    public var cuts: [RigID: EntityChange<CutRig>] = [:]
+    public var blocks: [BlockID: EntityChange<Block>] = [:]
 }
 
 extension MarketState {
@@ -40,6 +44,10 @@ extension MarketState {
         answers.freezeChanges()
         farms.freezeChanges()
         silences.freezeChanges()
+        farmLogins.freezeChanges()
+        curtailments.freezeChanges()
+        cuts.freezeChanges()
+        blocks.freezeChanges()
         return StateChanges(rules: rules, status: status, counters: counters)
     }
 
@@ -59,6 +67,10 @@ extension MarketState {
         left -= answers.takeFrozen(left, into: &changes.answers)
         left -= farms.takeFrozen(left, into: &changes.farms)
         left -= silences.takeFrozen(left, into: &changes.silences)
+        left -= farmLogins.takeFrozen(left, into: &changes.farmLogins)
+        left -= curtailments.takeFrozen(left, into: &changes.curtailments)
+        left -= cuts.takeFrozen(left, into: &changes.cuts)
+        left -= blocks.takeFrozen(left, into: &changes.blocks)
         return left > 0
     }
 
@@ -66,5 +78,6 @@ extension MarketState {
     public var frozenCount: Int {
         targets.frozenCount + rigs.frozenCount + orders.frozenCount + deliveries.frozenCount + billings.frozenCount
             + balances.frozenCount + deposits.frozenCount + answers.frozenCount + farms.frozenCount + silences.frozenCount
+            + farmLogins.frozenCount + curtailments.frozenCount + cuts.frozenCount + blocks.frozenCount
     }
 }

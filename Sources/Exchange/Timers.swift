@@ -16,6 +16,8 @@ enum Deadline: Hashable, Sendable {
     case silence(AccountID)
     /// An ask's daily schedule opens or closes.
     case schedule(OrderID)
+    /// A curtailment is over, or rigs that it cut come back.
+    case curtailment(FarmID)
 
     /// At one instant ends come first (terms, absences), then holds and all others, each by number.
     fileprivate var order: (Int, Int64) {
@@ -27,6 +29,7 @@ enum Deadline: Hashable, Sendable {
         case .expiry(let id): (4, id.rawValue)
         case .silence(let id): (5, id.rawValue)
         case .schedule(let id): (6, id.rawValue)
+        case .curtailment(let id): (7, id.rawValue)
         }
     }
 }
@@ -69,7 +72,7 @@ extension MarketState {
 
     /// Whether most deadlines must be outdated: of orders that are gone, or put off. Each entity has two at most.
     var hasManyOutdatedTimers: Bool {
-        timers.count > 10_000 + 4 * (deliveries.count + orders.count + rigs.count + silences.count)
+        timers.count > 10_000 + 4 * (deliveries.count + orders.count + rigs.count + silences.count + curtailments.count)
     }
 
     /// The deadlines that the entities still have. O(entities)
@@ -81,6 +84,7 @@ extension MarketState {
         for account in silences.keys {
             if let deadline = silences[account] { timers.schedule(.silence(account), at: deadline) }
         }
+        for curtailment in curtailments.values { scheduleTimer(of: curtailment) }
         for order in orders.values where order.isAlive {
             if let expiry = order.instructions.expiresAt { timers.schedule(.expiry(order.id), at: expiry) }
         }

@@ -136,15 +136,19 @@ public struct LiveRig: Hashable, Sendable {
     public var userAgent: String?
     public var connectedSince: Timestamp?
     public var switches: Int64
+    /// nil where the edge keeps none.
+    public var figures: LiveFigures?
 
     public init(
-        hashrate: Hashrate, pool: String?, userAgent: String?, connectedSince: Timestamp?, switches: Int64
+        hashrate: Hashrate, pool: String?, userAgent: String?, connectedSince: Timestamp?, switches: Int64,
+        figures: LiveFigures? = nil
     ) {
         self.hashrate = hashrate
         self.pool = pool
         self.userAgent = userAgent
         self.connectedSince = connectedSince
         self.switches = switches
+        self.figures = figures
     }
 }
 

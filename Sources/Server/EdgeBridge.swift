@@ -11,10 +11,15 @@ struct CommittedDirectory: EdgeDirectory {
     let market: any MarketGateway
 
     func rig(user: String) -> RigEntry? {
-        market.read { $0.rig(user: user) }.map {
+        market.read { state in state.rig(user: user).map { (rig: $0, isCut: state.cuts.contains($0.id)) } }.map {
             RigEntry(
-                id: $0.id, user: $0.user, passwordHash: $0.passwordDigest, fallback: $0.fallback, owner: $0.owner)
+                id: $0.rig.id, user: $0.rig.user, passwordHash: $0.rig.passwordDigest, fallback: $0.rig.fallback,
+                owner: $0.rig.owner, isCurtailed: $0.isCut)
         }
+    }
+
+    func farm(user: String) -> FarmEntry? {
+        market.read { $0.farmLogin(user: user) }.map { FarmEntry(id: $0.farm, user: $0.user, passwordHash: $0.passwordDigest) }
     }
 
     func poolTarget(_ id: PoolTargetID) -> PoolTargetEntry? {
@@ -45,6 +50,37 @@ struct CommandReports: EdgeReports {
 
     func underDelivered(delivery: DeliveryID, hashrate: Hashrate, at: Timestamp) {
         writer.post(.underDelivered(delivery, hashrate))
+    }
+
+    func blockFound(_ block: FoundBlock) {
+        writer.post(.blockFound(BlockReport(
+            edge: edge, receivedAt: block.receivedAt, rig: block.rig, delivery: block.delivery, target: block.target,
+            hash: block.hash.bytes, header: block.header, poolJob: block.poolJob, isForwarded: block.isForwarded)))
+    }
+
+    func blockJudged(_ hash: Hash256, _ reply: PoolReply, code: Int64) {
+        let verdict: BlockVerdict =
+            switch reply {
+            case .accepted: .accepted
+            case .rejected: .rejected
+            case .unanswered: .unanswered
+            }
+        writer.post(.blockJudged(hash.bytes, verdict, poolError: code))
+    }
+}
+
+/// Workers of farms become rigs by commands; the edge hears of it after the commit.
+struct CommandRegistrar: EdgeRegistrar {
+    let writer: MarketWriter
+
+    func register(farm: FarmID, worker: String, answer: @escaping @Sendable (WorkerRegistration) -> Void) {
+        writer.submit(CommandEnvelope(.fleet(.registerWorker(farm, worker: worker)))) { result in
+            switch result {
+            case .success(.rejected(let rejection)): answer(.refused(rejection.explanation))
+            case .success: answer(.registered)
+            case .failure: answer(.busy)
+            }
+        }
     }
 }
 
@@ -82,7 +118,20 @@ struct EmbeddedLiveEdge: LiveEdge {
             snapshot.rigs.map { rig in
                 (rig.rig, LiveRig(
                     hashrate: rig.hashrate1Minute, pool: rig.target.flatMap { urls[$0] }, userAgent: rig.userAgent,
-                    connectedSince: rig.connectedSince, switches: rig.switches))
+                    connectedSince: rig.connectedSince, switches: rig.switches, figures: LiveFigures(rig)))
             }, uniquingKeysWith: { first, _ in first })
+    }
+}
+
+extension LiveFigures {
+    init(_ rig: RigSnapshot) {
+        let figures = rig.figures
+        self.init(
+            hashrate5Minutes: rig.hashrate5Minutes, hashrate60Minutes: figures.hashrate60Minutes,
+            hashrate24Hours: figures.hashrate24Hours, online24Hours: figures.online24Hours, bestUnits: figures.bestUnits,
+            valid: rig.shares.valid, stale: rig.shares.stale, duplicate: rig.shares.duplicate,
+            lowDifficulty: rig.shares.lowDifficulty, invalid: rig.shares.invalid, notKept: rig.shares.notKept,
+            blocks: rig.shares.blocks,
+            firmware: FirmwareFigures(userAgent: figures.userAgent, accepted: figures.accepted, rejects: figures.rejects))
     }
 }

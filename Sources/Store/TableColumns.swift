@@ -89,6 +89,44 @@ enum TableColumns {
 
     static let silence = ["account", "deadline", "live"]
 
+    static let farmLogin = ["farm", "stratum_user", "password_digest", "fallback", "most_rigs"]
+
+    static func append(_ login: FarmLogin, to rows: inout SQLRows) {
+        rows.append(login.farm.rawValue)
+        rows.append(.text(login.user))
+        rows.append(.blob(login.passwordDigest))
+        rows.append(login.fallback.rawValue, login.mostRigs)
+    }
+
+    static let curtailment = ["farm", "cap", "ramp", "since", "until_at", "lifted_at", "live"]
+
+    static func append(_ curtailment: Curtailment, to rows: inout SQLRows) {
+        rows.append(
+            curtailment.farm.rawValue, curtailment.cap.rawValue, curtailment.ramp.microseconds, curtailment.since.microseconds)
+        rows.append(SQLValue(curtailment.until?.microseconds))
+        rows.append(SQLValue(curtailment.liftedAt?.microseconds))
+    }
+
+    static let cutRig = ["rig", "farm", "returns_at", "live"]
+
+    static let block = [
+        "id", "owner", "seller", "edge", "received_at", "rig", "delivery", "target", "hash", "header", "pool_job", "forwarded",
+        "verdict", "pool_error", "live",
+    ]
+
+    static func append(_ block: Block, to rows: inout SQLRows) {
+        let report = block.report
+        rows.append(
+            block.id.rawValue, block.owner.rawValue, block.seller.rawValue, report.edge.rawValue,
+            report.receivedAt.microseconds, report.rig.rawValue)
+        rows.append(SQLValue(report.delivery?.rawValue))
+        rows.append(report.target.rawValue)
+        rows.append(.blob(report.hash))
+        rows.append(.blob(report.header))
+        rows.append(.text(report.poolJob))
+        rows.append(report.isForwarded ? 1 : 0, Int64(block.verdict.rawValue), block.poolError)
+    }
+
     static let order = [
         "id", "account", "client_order_id", "side", "price", "limit_price", "lots", "delivering", "shown", "stamp", "since",
         "status", "reason", "placed_at", "unsettled", "targets", "budget", "spent", "rig", "most", "schedule", "farm",

@@ -41,7 +41,42 @@ struct TableReader {
         state.silences = try all("silences", TableColumns.silence, where: "live = 1") { row in
             (AccountID(try row.int64(0)), Timestamp(microseconds: try row.int64(1)))
         }
+        try readFleets(into: &state)
         return state
+    }
+
+    private func readFleets(into state: inout StoredState) throws {
+        state.farmLogins = try all("farm_logins", TableColumns.farmLogin) { row in
+            FarmLogin(
+                farm: FarmID(try row.int64(0)), user: try row.text(1), passwordDigest: try row.blob(2),
+                fallback: PoolTargetID(try row.int64(3)), mostRigs: try row.int64(4))
+        }
+        state.curtailments = try all("curtailments", TableColumns.curtailment, where: "live = 1") { row in
+            Curtailment(
+                farm: FarmID(try row.int64(0)), cap: Lots(try row.int64(1)), ramp: Interval(microseconds: try row.int64(2)),
+                since: Timestamp(microseconds: try row.int64(3)),
+                until: try row.optionalInt64(4).map { Timestamp(microseconds: $0) },
+                liftedAt: try row.optionalInt64(5).map { Timestamp(microseconds: $0) })
+        }
+        state.cuts = try all("cut_rigs", TableColumns.cutRig, where: "live = 1") { row in
+            (
+                RigID(try row.int64(0)),
+                CutRig(
+                    farm: FarmID(try row.int64(1)), returnsAt: try row.optionalInt64(2).map { Timestamp(microseconds: $0) })
+            )
+        }
+        state.blocks = try all("blocks", TableColumns.block, where: "live = 1", block)
+    }
+
+    /// Columns as in ``TableColumns/block``.
+    private func block(_ row: SQLRow) throws -> Block {
+        let report = BlockReport(
+            edge: EdgeID(try row.int64(3)), receivedAt: Timestamp(microseconds: try row.int64(4)), rig: RigID(try row.int64(5)),
+            delivery: try row.optionalInt64(6).map { DeliveryID($0) }, target: PoolTargetID(try row.int64(7)),
+            hash: try row.blob(8), header: try row.blob(9), poolJob: try row.text(10), isForwarded: try row.bool(11))
+        return Block(
+            id: BlockID(try row.int64(0)), report: report, owner: AccountID(try row.int64(1)),
+            seller: AccountID(try row.int64(2)), verdict: try TableReader.raw(row, 12), poolError: try row.int64(13))
     }
 
     private func readMarket(into state: inout StoredState) throws {

@@ -40,6 +40,15 @@ struct TableWriter {
         try upsert("silences", key: ["account"], TableColumns.silence, changes.silences) {
             $2.append($0.rawValue, $1.microseconds)
         }
+        try upsert("farm_logins", key: ["farm"], TableColumns.farmLogin, changes.farmLogins) { TableColumns.append($1, to: &$2) }
+        try upsert("curtailments", key: ["farm"], TableColumns.curtailment, changes.curtailments) {
+            TableColumns.append($1, to: &$2)
+        }
+        try upsert("cut_rigs", key: ["rig"], TableColumns.cutRig, changes.cuts) {
+            $2.append($0.rawValue, $1.farm.rawValue)
+            $2.append(SQLValue($1.returnsAt?.microseconds))
+        }
+        try upsert("blocks", key: ["id"], TableColumns.block, changes.blocks) { TableColumns.append($1, to: &$2) }
     }
 
     private static let answer = ["account", "key", "number", "digest", "outcome", "live"]

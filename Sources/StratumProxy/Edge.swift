@@ -32,7 +32,7 @@ public final class Edge: Sendable {
 
     public init(
         configuration: EdgeConfiguration, directory: any EdgeDirectory, reports: any EdgeReports,
-        sink: any BatchSink, clock: any WallClock = SystemClock(), logger: Logger
+        registrar: (any EdgeRegistrar)? = nil, sink: any BatchSink, clock: any WallClock = SystemClock(), logger: Logger
     ) {
         self.configuration = configuration
         self.logger = logger
@@ -56,8 +56,8 @@ public final class Edge: Sendable {
         self.certificates = certificates
         core = NIOLoopBoundBox.makeBoxSendingValue(
             EdgeCore(
-                configuration: configuration, directory: directory, reports: reports, clock: clock, logger: logger,
-                loop: loop, resolver: resolver, trust: trust, certificates: certificates, spool: spool),
+                configuration: configuration, directory: directory, reports: reports, registrar: registrar, clock: clock,
+                logger: logger, loop: loop, resolver: resolver, trust: trust, certificates: certificates, spool: spool),
             eventLoop: loop)
         shipper = Shipper(spool: spool, sink: sink, times: configuration.spool, logger: logger)
     }
@@ -228,7 +228,7 @@ public final class Edge: Sendable {
         let core = core
         try? await loop.submit { core.value.beginStop() }.get()
         let deadline = ContinuousClock.now + .microseconds(configuration.spool.stopping.microseconds)
-        await waitUntil(deadline) { !core.value.hasForwards }
+        await waitUntil(deadline) { !core.value.hasForwards && core.value.farmLogins.isQuiet }
         try? await loop.submit { core.value.endStop() }.get()
         await waitUntil(deadline) { core.value.feed.isQuiet }
         _ = await seal(heartbeat: true)

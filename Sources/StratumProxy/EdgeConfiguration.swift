@@ -82,6 +82,11 @@ public struct EdgeConfiguration: Sendable {
     public struct Limits: Sendable {
         /// Connections of miners, authorized or not; further ones are closed at once.
         public var minerConnections = 60_000
+        /// New connections of miners that are served each second, and after a pause at once; the others wait, unread.
+        public var connectionsPerSecond = 6000
+        public var connectionsAtOnce = 6000
+        /// Connections that wait for that; further ones are closed.
+        public var connectionsWaiting = 60_000
         /// Rigs on one pool connection; the next rig opens another one.
         public var rigsPerPoolConnection = 256
         /// Connections to one pool as one user; further rigs find the pool unusable.
@@ -96,6 +101,10 @@ public struct EdgeConfiguration: Sendable {
         public var sharesPerCoinbase = 1 << 19
         /// Sessions that rest; the one that rests longest makes room.
         public var restingSessions = 8192
+        /// Workers of farms that are being made rigs at one time; the others wait.
+        public var registrationsInFlight = 256
+        /// Logins that wait for that; further ones are refused with 20.
+        public var registrationsWaiting = 20_000
         /// Failed logins before a connection is closed.
         public var failedLogins = 5
         /// Shares in a row that are malformed, for unknown jobs, duplicates or too easy, before a connection is closed.

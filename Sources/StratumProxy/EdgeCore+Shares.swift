@@ -10,6 +10,7 @@ extension EdgeCore {
         guard let rig = miner.rig else { return miner.send(miner.session.answer(id, refusal: .unauthorized)) }
         guard feed.hasRoom else {
             rig.counts.notKept += 1
+            rig.figures.refuse(.notKept)
             return miner.send(miner.session.answer(id, refusal: .other("Too busy")))
         }
         let now = now()
@@ -34,6 +35,7 @@ extension EdgeCore {
         _ submission: Submission, _ id: MessageID, _ miner: MinerConnection, _ rig: Rig, _ now: Timestamp
     ) {
         rig.counts.invalid += 1
+        rig.figures.refuse(.unknownJob)
         feed.add(.share(ShareRecord(
             number: feed.nextShare(), receivedAt: now, rig: rig.id, delivery: nil, job: 0, verdict: .invalid,
             difficulty: .zero, isBillable: false, isForwarded: false, extranonce2: submission.extranonce2,
@@ -55,15 +57,7 @@ extension EdgeCore {
         let wasSent = work.connection.forward(share, Submission(
             worker: work.connection.upstream.key.user, jobID: work.job.id, extranonce2: checked.extranonce2,
             ntime: submission.ntime, nonce: submission.nonce, versionBits: bits))
-        if checked.meetsNetwork {
-            logger.notice(
-                "share meets the network's target",
-                metadata: [
-                    "rig": "\(share.rig)", "pool": "\(work.connection.upstream.key.url)",
-                    "hash": "\(checked.hash.map(\.description) ?? "")", "verdict": "\(checked.verdict)",
-                    "forwarded": "\(wasSent)",
-                ])
-        }
+        if checked.meetsNetwork { foundBlock(checked, submission, job, share, wasSent: wasSent) }
         return wasSent ? share : nil
     }
 
@@ -91,6 +85,7 @@ extension EdgeCore {
         _ now: Timestamp
     ) {
         if checked.meetsNetwork { rig.counts.blocks += 1 }
+        if let reason = RejectReason(checked) { rig.figures.refuse(reason) }
         miner.countInvalid(checked.verdict != .valid && checked.verdict != .stale)
         switch checked.verdict {
         case .valid: rig.counts.valid += 1
@@ -101,6 +96,7 @@ extension EdgeCore {
         }
         guard checked.verdict == .valid else { return }
         rig.add(record.difficulty, delivery: record.delivery, at: now)
+        rig.figures.add(record.difficulty, hash: checked.hash, at: now)
         miner.wish.observe(job.difficulty)
         guard record.isBillable, let delivery = record.delivery else { return }
         rig.route.credit(record.difficulty, delivery: delivery)

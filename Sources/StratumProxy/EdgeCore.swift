@@ -24,6 +24,8 @@ struct Choice {
 
 enum LoginOutcome {
     case accepted(Rig)
+    /// The miner hears of it later.
+    case waiting
     case refused(StratumError)
 }
 
@@ -38,6 +40,9 @@ final class EdgeCore {
     let spaces: SearchSpaces
     let feed: SpoolFeed
     private let clock: any WallClock
+    private let registrar: (any EdgeRegistrar)?
+    private(set) lazy var doorway = Doorway(configuration.limits, now: now())
+    private(set) lazy var farmLogins = FarmLogins(core: self, registrar: registrar)
     private let resolver: AddressResolver
     private let trust: PoolTrust
     private let certificates: MinerCertificates?
@@ -88,12 +93,13 @@ final class EdgeCore {
 
     init(
         configuration: EdgeConfiguration, directory: any EdgeDirectory, reports: any EdgeReports,
-        clock: any WallClock, logger: Logger, loop: any EventLoop, resolver: AddressResolver, trust: PoolTrust,
-        certificates: MinerCertificates?, spool: SpoolThread
+        registrar: (any EdgeRegistrar)? = nil, clock: any WallClock, logger: Logger, loop: any EventLoop,
+        resolver: AddressResolver, trust: PoolTrust, certificates: MinerCertificates?, spool: SpoolThread
     ) {
         self.configuration = configuration
         self.directory = directory
         self.reports = reports
+        self.registrar = registrar
         self.clock = clock
         self.logger = logger
         self.loop = loop
@@ -153,6 +159,7 @@ final class EdgeCore {
     func beginStop() {
         isStopping = true
         for listener in listeners { listener.close(promise: nil) }
+        doorway.closeAll()
         for miner in Array(miners.values) { miner.close("the edge stops") }
     }
 
@@ -167,11 +174,16 @@ final class EdgeCore {
 
     // MARK: miners
 
-    /// A connection has come in; a load balancer's says first who is behind it.
+    /// A connection has come in; where a whole fleet does, it waits for its turn.
     func arrived(_ channel: any Channel, usesTLS: Bool) throws {
-        guard !isStopping, miners.count + awaitingHeader < configuration.limits.minerConnections else {
+        guard !isStopping, miners.count + awaitingHeader + doorway.waiting < configuration.limits.minerConnections else {
             return channel.close(promise: nil)
         }
+        if try doorway.admits(channel, usesTLS: usesTLS, now: now()) { try enter(channel, usesTLS: usesTLS) }
+    }
+
+    /// A load balancer's connection says first who is behind it.
+    private func enter(_ channel: any Channel, usesTLS: Bool) throws {
         let peer = SourceAddress(channel.remoteAddress)
         guard let peer, configuration.trustedProxies.contains(where: { $0.contains(peer) }) else {
             return try admit(channel, source: peer, usesTLS: usesTLS)
@@ -224,20 +236,28 @@ final class EdgeCore {
     }
 
     /// Checks user and password; the same time passes whether the user or the password is wrong.
-    func login(_ login: MinerSession.Login, on miner: MinerConnection) -> LoginOutcome {
+    func outcome(of login: MinerSession.Login, id: MessageID, on miner: MinerConnection) -> LoginOutcome {
         let now = now()
         guard door.ban(ofLogin: login.user, from: miner.source, now: now) == nil else {
             return .refused(StratumError(code: 24, text: "Too many failed logins; try again later"))
         }
         let digest = Array(SHA256.hash(data: Array(login.password.utf8)))
         let entry = directory.rig(user: login.user)
-        let isRight = EdgeCore.isEqual(digest, entry?.passwordHash ?? Array(repeating: 0, count: 32))
-        guard let entry, isRight else {
+        let farm = entry == nil ? farmLogins.farm(of: login.user) : nil
+        let known = entry?.passwordHash ?? farm?.farm.passwordHash
+        let isRight = EdgeCore.isEqual(digest, known ?? Array(repeating: 0, count: 32))
+        guard known != nil, isRight else {
             tell(door.failedLogin(user: login.user, from: miner.source, now: now))
             return .refused(.unauthorized)
         }
+        guard let entry else {
+            return farm.map { farmLogins.admit($0.farm, $0.worker, login, id: id, on: miner) } ?? .refused(.unauthorized)
+        }
         guard door.ban(of: entry.id, now: now) == nil else {
             return .refused(StratumError(code: 24, text: "Too many faults of this rig; try again later"))
+        }
+        guard !entry.isCurtailed else {
+            return .refused(StratumError(code: 24, text: "Curtailed: the farm's owner has sent this rig away"))
         }
         door.loggedIn(from: miner.source)
         if let present = miner.rig, present.id != entry.id {
@@ -316,6 +336,7 @@ final class EdgeCore {
         rig.connection?.close("the rig has connected again")
         rig.connection = miner
         rig.startSession(miner.number, now: now)
+        rig.figures.begin(userAgent: miner.session.userAgent)
         reports.rigOnline(rig.id, session: miner.number, versionMask: miner.abilities.word, at: now)
     }
 
@@ -437,6 +458,8 @@ final class EdgeCore {
             if rigs.values.contains(where: { !$0.route.routes.isEmpty }) { lastDelivery = now }
         }
         feed.tick()
+        farmLogins.tick(now: now)
+        if !isStopping { doorway.letIn(now: now) { try enter($0, usesTLS: $1) } }
     }
 
     private func forgetDeadJobs(_ now: Timestamp) {
@@ -451,9 +474,11 @@ final class EdgeCore {
         // What costs more is done for a quarter of the rigs each second.
         let isThorough = ticks / 10 % 4 == Int(truncatingIfNeeded: rig.id.rawValue & 3)
         if isThorough {
+            rig.figures.mark(now: now)
             guard let known = rig.entry.flatMap({ directory.rig(user: $0.user) }), known.id == rig.id,
                 known.passwordHash == rig.entry?.passwordHash
             else { return miner.close("the rig is no longer known by this name and password") }
+            guard !known.isCurtailed else { return miner.close("the rig is curtailed") }
             rig.entry = known
         }
         miner.everySecond(isThorough: isThorough, now: now)
@@ -512,6 +537,6 @@ final class EdgeCore {
             hashrate1Minute: rig.hashrate(seconds: 60, now: now), hashrate5Minutes: rig.hashrate(seconds: 300, now: now),
             measured: rig.measured(now: now).map { Hashrate(rounding: $0.hashrate) }, shares: rig.counts,
             workers: miner?.workerCounts ?? [:], switches: rig.switches, skipped: miner?.skipped ?? [],
-            slices: rig.slices(now: now))
+            slices: rig.slices(now: now), figures: rig.figuresSnapshot(now: now))
     }
 }

@@ -12,13 +12,18 @@ public struct RigEntry: Sendable, Hashable {
     public var fallback: PoolTargetID
     /// Rigs of one owner may log in on one connection; nil: each needs its own.
     public var owner: AccountID?
+    /// Its farm draws less power for a while, and this rig is one of those that may not hash.
+    public var isCurtailed: Bool
 
-    public init(id: RigID, user: String, passwordHash: [UInt8], fallback: PoolTargetID, owner: AccountID? = nil) {
+    public init(
+        id: RigID, user: String, passwordHash: [UInt8], fallback: PoolTargetID, owner: AccountID? = nil, isCurtailed: Bool = false
+    ) {
         self.id = id
         self.user = user
         self.passwordHash = passwordHash
         self.fallback = fallback
         self.owner = owner
+        self.isCurtailed = isCurtailed
     }
 }
 
@@ -44,6 +49,8 @@ public struct PoolTargetEntry: Sendable, Hashable, CustomStringConvertible {
 public protocol EdgeDirectory: Sendable {
     func rig(user: String) -> RigEntry?
     func poolTarget(_ id: PoolTargetID) -> PoolTargetEntry?
+    /// The farm with this login.
+    func farm(user: String) -> FarmEntry?
 }
 
 /// What an edge tells the exchange: called in order, on the edge's event loop, and must not block.
@@ -59,6 +66,10 @@ public protocol EdgeReports: Sendable {
     func poolsUnusable(delivery: DeliveryID, reason: String, at: Timestamp)
     /// The rig delivered less than 80 % over at least 10 minutes and 60 expected shares.
     func underDelivered(delivery: DeliveryID, hashrate: Hashrate, at: Timestamp)
+    /// A share met the network's target.
+    func blockFound(_ block: FoundBlock)
+    /// What the pool said to it.
+    func blockJudged(_ hash: Hash256, _ reply: PoolReply, code: Int64)
 }
 
 /// Where sealed batches go: at least once each, in order, so that taking them must be idempotent.

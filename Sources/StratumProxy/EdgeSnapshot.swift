@@ -46,6 +46,7 @@ public struct RigSnapshot: Sendable, Hashable {
     public var skipped: [SkippedTarget]
     /// Those that it is sold to; several when it works in slices.
     public var slices: [SliceSnapshot]
+    public var figures: RigFiguresSnapshot
 }
 
 /// One delivery on a rig.

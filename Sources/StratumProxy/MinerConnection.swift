@@ -22,6 +22,8 @@ final class MinerConnection: LineReceiver {
     private(set) var rig: Rig?
     private(set) var number: Int64 = 0
     private var failedLogins = 0
+    /// A farm's login whose answer it waits for: one at a time.
+    var isAwaitingLogin = false
     private var invalidInARow = 0
     private(set) var isClosed = false
     private var lines = LineBudget.miners
@@ -188,7 +190,14 @@ final class MinerConnection: LineReceiver {
     // MARK: login
 
     private func authorize(_ id: MessageID, _ login: MinerSession.Login) {
-        switch core.login(login, on: self) {
+        conclude(id, login, core.outcome(of: login, id: id, on: self))
+    }
+
+    /// Answers a login, now or when it is known how.
+    func conclude(_ id: MessageID, _ login: MinerSession.Login, _ outcome: LoginOutcome) {
+        guard !isClosed else { return }
+        switch outcome {
+        case .waiting: break
         case .accepted(let rig):
             send(session.accept(authorize: id, login))
             if self.rig == nil { begin(rig) }

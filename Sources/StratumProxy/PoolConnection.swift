@@ -15,6 +15,8 @@ final class ForwardedShare {
     /// Whether the share's own record is durable: replies to shares that were not kept are dropped.
     var fate = Fate.waiting
     var reply: (reply: PoolReply, code: Int64)?
+    /// The header's hash, of one that meets the network's target.
+    var block: Hash256?
 
     init(number: Int64, receivedAt: Timestamp, rig: RigID, delivery: DeliveryID?) {
         self.number = number
@@ -322,6 +324,7 @@ final class PoolConnection: PoolLinkOwner {
         case .unanswered: unanswered += 1
         }
         share.reply = (reply, code)
+        if let block = share.block { core.reports.blockJudged(block, reply, code: code) }
         core.feed.replied(share)
     }
 

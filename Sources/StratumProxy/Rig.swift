@@ -13,6 +13,7 @@ final class Rig {
     var lastSession: Int64 = 0
     var counts = ShareCounts()
     var switches: Int64 = 0
+    var figures: RigFigures
     /// Deliveries whose pools were reported as unusable.
     var reportedUnusable: Set<DeliveryID> = []
     private(set) var recent: WorkWindow
@@ -27,6 +28,7 @@ final class Rig {
         route = RigRoute(slices, algorithm: algorithm)
         recent = WorkWindow(width: .seconds(5), count: 62, now: now)
         long = WorkWindow(width: .seconds(60), count: 60, now: now)
+        figures = RigFigures(algorithm: algorithm, now: now)
     }
 
     /// Valid work came.
@@ -108,6 +110,15 @@ final class Rig {
                 metered: meter?.metered ?? .zero, hashrate1Minute: meter?.lastMinute(now: now) ?? Hashrate(hashesPerSecond: 0),
                 isServed: connection?.delivery == one.delivery)
         }
+    }
+
+    func figuresSnapshot(now: Timestamp) -> RigFiguresSnapshot {
+        let day = figures.day(now: now)
+        let hour = long.sum(last: 60, at: now)
+        return RigFiguresSnapshot(
+            hashrate60Minutes: Hashrate(rounding: hour.units * Double(algorithm.hashesPerUnit) / 3600),
+            hashrate24Hours: day.hashrate, online24Hours: day.online, bestUnits: figures.bestUnits, userAgent: figures.userAgent,
+            accepted: figures.accepted, rejects: figures.rejects)
     }
 
     func hashrate(seconds: Int64, now: Timestamp) -> Hashrate {

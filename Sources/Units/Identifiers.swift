@@ -17,6 +17,7 @@ public enum Kind {
     public enum Delivery {}
     public enum Edge {}
     public enum Farm {}
+    public enum Block {}
 }
 
 /// A customer (buyer, seller or both) or a member of staff.
@@ -33,3 +34,5 @@ public typealias DeliveryID = Identifier<Kind.Delivery>
 public typealias EdgeID = Identifier<Kind.Edge>
 /// A seller's group of rigs.
 public typealias FarmID = Identifier<Kind.Farm>
+/// A block that a rig found.
+public typealias BlockID = Identifier<Kind.Block>

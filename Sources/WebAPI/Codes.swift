@@ -70,6 +70,7 @@ extension SuspensionReason: Coded {
         case .outsideSchedule: "outsideSchedule"
         case .noReference: "noReference"
         case .rigBusy: "rigBusy"
+        case .curtailed: "curtailed"
         }
     }
 }
@@ -99,6 +100,7 @@ extension EndCause: Coded {
         case .poolsUnusable: "poolsUnusable"
         case .fundsSpent: "fundsSpent"
         case .askPaused: "askPaused"
+        case .curtailed: "curtailed"
         }
     }
 }

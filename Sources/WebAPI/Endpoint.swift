@@ -40,8 +40,9 @@ struct Endpoint: Sendable {
 extension Endpoint {
     /// All there is.
     static let all: [Endpoint] =
-        MarketEndpoints.all + StaffEndpoints.all + PoolTargetEndpoints.all + RigEndpoints.all + FarmEndpoints.all
+        MarketEndpoints.all + StaffEndpoints.all + PoolTargetEndpoints.all + RejectEndpoints.all + RigEndpoints.all + FarmEndpoints.all
         + OrderEndpoints.all + AccountOrderEndpoints.all + DeliveryEndpoints.all + MoneyEndpoints.all + ReportEndpoints.all
+        + FleetEndpoints.all + BlockEndpoints.all
 }
 
 extension Principal {

@@ -26,18 +26,20 @@ extension Rejection {
     var status: HTTPResponse.Status {
         switch self {
         case .marketUndefined: .serviceUnavailable
-        case .poolTargetUnknown, .rigUnknown, .orderUnknown, .deliveryUnknown, .farmUnknown: .notFound
+        case .poolTargetUnknown, .rigUnknown, .orderUnknown, .deliveryUnknown, .farmUnknown, .farmLoginUnknown: .notFound
         case .marketAlreadyDefined, .duplicateReference, .rigNameTaken, .rigAlreadyOffered, .duplicateClientOrderID,
             .orderClosed, .staleSession, .idempotencyKeyReused, .marketCancelOnly, .marketHalted, .wouldMatch,
             .cannotFillWhole, .lotsBelowDelivering, .tooManyOrders, .farmNotOffered,
-            .tooManyPoolTargets, .tooManyRigs, .tooManyFarms:
+            .tooManyPoolTargets, .tooManyRigs, .tooManyFarms, .farmLoginNameTaken, .farmLoginNameFixed, .farmFull,
+            .farmNotCurtailed:
             .conflict
         case .insufficientFunds: .init(code: 402, reasonPhrase: "Payment Required")
         case .rulesInvalid, .amountOutOfRange, .textTooLong, .poolTargetUnverified, .targetCountOutOfRange,
             .rigNameInvalid, .priceOutsideBand, .priceOffTick, .lotsOutOfRange, .orderValueTooSmall,
             .budgetOutOfRange, .tooManyTotals, .passwordInvalid, .minimumFillOutOfRange, .displayedOutOfRange,
             .expiryOutOfRange, .instructionsContradict, .offsetOutOfRange, .scheduleInvalid, .silenceOutOfRange,
-            .effectiveTimeOutOfRange, .nothingToAmend, .amendmentNotApplicable:
+            .effectiveTimeOutOfRange, .nothingToAmend, .amendmentNotApplicable, .farmLoginIncomplete, .mostRigsOutOfRange,
+            .curtailmentOutOfRange, .blockInvalid:
             .unprocessableContent
         }
     }
@@ -48,7 +50,9 @@ extension Rejection {
         case .amountOutOfRange: "amount"
         case .duplicateReference: "reference"
         case .poolTargetUnverified, .targetCountOutOfRange: "poolTargetIDs"
-        case .rigNameTaken, .rigNameInvalid: "name"
+        case .rigNameTaken, .rigNameInvalid, .farmLoginNameTaken, .farmLoginNameFixed: "name"
+        case .mostRigsOutOfRange: "mostRigs"
+        case .curtailmentOutOfRange: "until"
         case .rigAlreadyOffered: "rigID"
         case .priceOutsideBand, .priceOffTick: "price"
         case .lotsOutOfRange, .lotsBelowDelivering: "lots"
@@ -72,7 +76,7 @@ extension Rejection {
             .orderValueTooSmall, .insufficientFunds, .orderUnknown, .orderClosed, .deliveryUnknown, .staleSession,
             .tooManyTotals, .marketCancelOnly, .marketHalted, .tooManyOrders, .tooManyPoolTargets,
             .tooManyRigs, .tooManyFarms, .farmUnknown, .farmNotOffered,
-            .nothingToAmend:
+            .nothingToAmend, .farmLoginUnknown, .farmLoginIncomplete, .farmFull, .farmNotCurtailed, .blockInvalid:
             nil
         }
     }

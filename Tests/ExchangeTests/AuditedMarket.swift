@@ -71,6 +71,10 @@ extension StoredState {
         farms = Array(state.farms.values)
         trades = state.trades.last(RecentTrades.most)
         silences = state.silences.keys.compactMap { key in state.silences[key].map { (key, $0) } }
+        farmLogins = Array(state.farmLogins.values)
+        curtailments = Array(state.curtailments.values)
+        cuts = state.cuts.keys.compactMap { key in state.cuts[key].map { (key, $0) } }
+        blocks = Array(state.blocks.values)
     }
 
     mutating func shuffle(using random: inout some RandomNumberGenerator) {
@@ -84,6 +88,10 @@ extension StoredState {
         answers.shuffle(using: &random)
         farms.shuffle(using: &random)
         silences.shuffle(using: &random)
+        farmLogins.shuffle(using: &random)
+        curtailments.shuffle(using: &random)
+        cuts.shuffle(using: &random)
+        blocks.shuffle(using: &random)
     }
 }
 
@@ -102,6 +110,10 @@ struct ProjectedTables {
     private var answers: [AnswerKey: RecordedAnswer] = [:]
     private var farms: [FarmID: Farm] = [:]
     private var silences: [AccountID: Timestamp] = [:]
+    private var farmLogins: [FarmID: FarmLogin] = [:]
+    private var curtailments: [FarmID: Curtailment] = [:]
+    private var cuts: [RigID: CutRig] = [:]
+    private var blocks: [BlockID: Block] = [:]
 
     mutating func apply(_ changes: StateChanges) {
         rules = changes.rules
@@ -117,6 +129,10 @@ struct ProjectedTables {
         Self.apply(changes.answers, to: &answers)
         Self.apply(changes.farms, to: &farms)
         Self.apply(changes.silences, to: &silences)
+        Self.apply(changes.farmLogins, to: &farmLogins)
+        Self.apply(changes.curtailments, to: &curtailments)
+        Self.apply(changes.cuts, to: &cuts)
+        Self.apply(changes.blocks, to: &blocks)
     }
 
     private static func apply<K, V>(_ changes: [K: EntityChange<V>], to rows: inout [K: V]) {
@@ -143,6 +159,10 @@ struct ProjectedTables {
         stored.answers = answers.map { ($0, $1) }
         stored.farms = Array(farms.values)
         stored.silences = silences.map { ($0, $1) }
+        stored.farmLogins = Array(farmLogins.values)
+        stored.curtailments = Array(curtailments.values)
+        stored.cuts = cuts.map { ($0, $1) }
+        stored.blocks = Array(blocks.values)
         return stored
     }
 }

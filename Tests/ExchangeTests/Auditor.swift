@@ -319,8 +319,45 @@ struct Auditor {
                 check(time.microseconds < since.microseconds + rules.awayLimit.microseconds, "rig \(rig.id) is long away")
             }
         }
+        inspectFleets(s, rules, time)
         for account in s.silences.keys { check((s.silences[account] ?? time) > time, "account \(account) is long silent") }
         check(s.status.scheduled.allSatisfy { $0.effectiveAt > time }, "planned rules are overdue")
+    }
+
+    /// No rig that was cut is sold or offered, the others of its farm stay below the cap, and nobody waits longer than planned.
+    private mutating func inspectFleets(_ s: MarketState, _ rules: MarketRules, _ time: Timestamp) {
+        for rig in s.cuts.keys {
+            guard let cut = s.cuts[rig] else { continue }
+            check(s.rigs[rig]?.farm == cut.farm, "rig \(rig) was cut with another farm")
+            check(s.curtailments[cut.farm] != nil, "rig \(rig) is cut for nothing")
+            check(cut.returnsAt != nil || s.curtailments[cut.farm]?.isHolding == true, "rig \(rig) never comes back")
+            check((cut.returnsAt ?? .distantFuture) > time, "rig \(rig) should be back")
+            check(s.deliveries(on: rig).isEmpty, "rig \(rig) is cut and sold")
+            if let ask = s.rigs[rig]?.ask { check(s.orders[ask]?.status == .suspended(.curtailed), "rig \(rig) is cut and offered") }
+        }
+        for order in s.orders.values where order.status == .suspended(.curtailed) {
+            check(order.ask.map { s.cuts.contains($0.rig) } ?? false, "order \(order.id) waits for a rig that was not cut")
+        }
+        for curtailment in s.curtailments.values {
+            guard curtailment.isHolding else {
+                check(s.cuts.values.contains { $0.farm == curtailment.farm }, "farm \(curtailment.farm) is lifted and whole")
+                continue
+            }
+            check((curtailment.until ?? .distantFuture) > time, "farm \(curtailment.farm) is curtailed too long")
+            var sum: Int128 = 0
+            for rig in s.rigs.values where rig.farm == curtailment.farm && !s.cuts.contains(rig.id) {
+                let sold = s.deliveries(on: rig.id).reduce(Int64(0)) { $0 + $1.hashrate.hashesPerSecond }
+                check(max(sold, rig.measured.hashesPerSecond) > 0, "rig \(rig.id) hashes who knows what")
+                sum += Int128(max(sold, rig.measured.hashesPerSecond))
+            }
+            let cap = Int128(curtailment.cap.rawValue) * Int128(rules.lot.hashesPerSecond)
+            check(sum <= cap, "farm \(curtailment.farm) hashes \(sum) of \(cap)")
+        }
+        for login in s.farmLogins.values {
+            let rigs = s.rigs.values.filter { $0.user.hasPrefix(login.user + ".") }
+            check(rigs.count == s.loginCount(of: login.farm), "farm \(login.farm) does not know its rigs")
+            check(rigs.allSatisfy { $0.passwordDigest == login.passwordDigest && $0.fallback == login.fallback }, "other passwords")
+        }
     }
 
     private mutating func inspectBook(_ s: MarketState, _ rules: MarketRules, _ time: Timestamp) {

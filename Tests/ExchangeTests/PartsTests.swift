@@ -205,6 +205,11 @@ import Units
         }),
         (.poolsUnusable, nil, true, true, { $0.send(.poolsUnusable(DeliveryID(1), reason: "down"), at: 10) }),
         (.fundsSpent, 1_000_000, true, false, { $0.advance(to: 3000) }),
+        (.curtailed, nil, false, true, {
+            $0.send(.createFarm(owner: AccountID(3), name: "f"), at: 3)
+            $0.send(.assignRig(RigID(1), owner: AccountID(3), FarmID(1)), at: 3)
+            $0.send(.fleet(.curtail(FarmID(1), by: nil, cap: .zero, ramp: .zero, until: nil)), at: 10)
+        }),
         (.askPaused, nil, false, true, { $0.amend(1, .schedule(DailySchedule(windows: [.init(from: 0, to: 9)])), at: 10) }),
     ]
 

@@ -130,7 +130,8 @@ struct RandomCommands {
     }
 
     private mutating func rare(_ s: MarketState, _ account: AccountID) -> Command {
-        switch random.int(1...20) {
+        switch random.int(1...30) {
+        case 21...30: return fleet(s, account)
         case 1...2: return .cancelAll(account, random.pick([nil, .bid, .ask]))
         case 3...4:
             return .cancelAllAfter(account, random.chance(20) ? nil : .seconds(random.int64(1...120)))
@@ -148,6 +149,43 @@ struct RandomCommands {
             return .offerFarm(farm.id, owner: farm.owner, FarmOffer(
                 price: price(), most: random.chance(30) ? Lots(random.int64(1...3)) : nil,
                 instructions: instructions(lots: 3), schedule: random.chance(20) ? schedule() : nil))
+        }
+    }
+
+    private mutating func fleet(_ s: MarketState, _ account: AccountID) -> Command {
+        guard let farm = farm(s, of: nil) else { return .createFarm(owner: account, name: "farm") }
+        switch random.int(1...20) {
+        case 1...4:
+            let fallback = s.targets.values.filter { $0.owner == farm.owner }.map(\.id).min()
+            return .fleet(.setLogin(farm.id, owner: farm.owner, FarmLoginChange(
+                name: random.chance(80) ? "barn\(farm.id)" : nil, passwordDigest: random.chance(80) ? random.bytes(32) : nil,
+                fallback: fallback, mostRigs: random.chance(50) ? random.int64(1...4) : nil)))
+        case 5...8 where s.rigs.count < 14:
+            return .fleet(.registerWorker(farm.id, worker: "w\(random.int(1...5))"))
+        case 5...12:
+            let until = random.chance(40) ? now + .seconds(random.int64(1...90)) : nil
+            return .fleet(.curtail(
+                farm.id, by: random.chance(50) ? farm.owner : nil, cap: Lots(random.int64(0...6)),
+                ramp: .seconds(random.pick([0, 7, 60])), until: until))
+        case 13...14: return .fleet(.liftCurtailment(farm.id, by: nil))
+        case 15...17:
+            guard let rig = rig(s), let target = target(s, of: nil) else { return .advance }
+            let hash = [UInt8](repeating: UInt8(random.int(1...200)), count: 32)
+            return .blockFound(BlockReport(
+                edge: EdgeID(1), receivedAt: now, rig: rig.id, delivery: delivery(s, running: false)?.id, target: target.id,
+                hash: hash, header: random.bytes(80), poolJob: "j", isForwarded: random.chance(80)))
+        case 18...19:
+            guard let block = s.blocks.values.max(by: { $0.id < $1.id }) else { return .advance }
+            return .blockJudged(block.report.hash, random.pick(BlockVerdict.allCases), poolError: 21)
+        default:
+            let (a, b) = (random.hostileInt64(), random.hostileInt64())
+            return random.pick([
+                .fleet(.curtail(farm.id, by: nil, cap: Lots(a), ramp: Interval(microseconds: b), until: nil)),
+                .fleet(.curtail(farm.id, by: nil, cap: .zero, ramp: .zero, until: Timestamp(microseconds: a))),
+                .fleet(.setLogin(FarmID(a), owner: AccountID(b), FarmLoginChange())),
+                .fleet(.setLogin(farm.id, owner: farm.owner, FarmLoginChange(name: "a.b", mostRigs: a))),
+                .fleet(.registerWorker(FarmID(a), worker: "x.y")), .blockJudged([1], .accepted, poolError: b),
+            ])
         }
     }
 

@@ -5,6 +5,28 @@ import Units
 @Suite struct RejectionTests {
     private typealias Play = (inout Scenario) -> Outcome
 
+    /// Farm 1 of account 1 has a login for one rig, farm 2 has none.
+    private static func playFleet(_ rejection: Rejection, _ s: inout Scenario) -> Outcome {
+        let one = AccountID(1)
+        func login(_ farm: Int64, _ name: String?, most: Int64 = 1) -> Command {
+            .fleet(.setLogin(FarmID(farm), owner: one, FarmLoginChange(
+                name: name, passwordDigest: Array(repeating: 0, count: 32), fallback: PoolTargetID(1), mostRigs: most)))
+        }
+        for name in ["barn", "shed"] { s.send(.createFarm(owner: one, name: name), at: 1) }
+        s.send(login(1, "barn"), at: 1)
+        s.send(.fleet(.registerWorker(FarmID(1), worker: "a")), at: 1)
+        let commands: [Rejection: Command] = [
+            .farmLoginUnknown: .fleet(.registerWorker(FarmID(2), worker: "a")), .farmLoginIncomplete: login(2, nil),
+            .farmLoginNameTaken: login(2, "barn"), .farmLoginNameFixed: login(1, "shed"),
+            .farmFull: .fleet(.registerWorker(FarmID(1), worker: "b")), .mostRigsOutOfRange: login(1, nil, most: 0),
+            .curtailmentOutOfRange: .fleet(.curtail(FarmID(1), by: nil, cap: Lots(-1), ramp: .zero, until: nil)),
+            .farmNotCurtailed: .fleet(.liftCurtailment(FarmID(1), by: nil)),
+            .blockInvalid: .blockJudged([], .accepted, poolError: 0),
+        ]
+        guard let command = commands[rejection] else { return .done }
+        return s.send(command, at: 2)
+    }
+
     /// One way to every refusal; the compiler asks for a new one with a new case.
     private static func play(_ rejection: Rejection) -> (Play) {
         let one = AccountID(1), long = String(repeating: "x", count: 300), digest = Array(repeating: UInt8(0), count: 32)
@@ -153,6 +175,9 @@ import Units
                 return $0.ask(1, rig: 1, 100, schedule: DailySchedule(windows: []), at: 1)
             }
         case .farmUnknown: return { $0.send(.withdrawFarm(FarmID(1), owner: one), at: 1) }
+        case .farmLoginUnknown, .farmLoginIncomplete, .farmLoginNameTaken, .farmLoginNameFixed, .farmFull, .mostRigsOutOfRange,
+            .curtailmentOutOfRange, .farmNotCurtailed, .blockInvalid:
+            return { playFleet(rejection, &$0) }
         case .farmNotOffered:
             return {
                 $0.send(.createFarm(owner: one, name: "f"), at: 1)

@@ -231,6 +231,18 @@ struct Scenario {
 
     static func seconds(_ time: Timestamp) -> Int64 { (time - start).microseconds / 1_000_000 }
 
+    private static func line(_ event: FleetEvent) -> String {
+        switch event {
+        case .loginSet(let login): "farm \(login.farm) is \(login.user)"
+        case .curtailed(let c): c.isHolding ? "farm \(c.farm) at most \(c.cap.rawValue)" : "farm \(c.farm) lifted"
+        case .curtailmentEnded(let farm): "farm \(farm) is whole"
+        case .rigsCut(_, let rigs): "cut " + rigs.map { "r\($0)" }.joined(separator: " ")
+        case .returnsPlanned(_, let returns):
+            "return " + returns.map { "r\($0.rig) " + ($0.at.map { "\(seconds($0)) s" } ?? "later") }.joined(separator: ", ")
+        case .rigsReadmitted(_, let rigs): "back " + rigs.map { "r\($0)" }.joined(separator: " ")
+        }
+    }
+
     /// nil for what the tables of these tests leave out.
     private static func line(_ event: Event, _ before: MarketState) -> String? {
         switch event {
@@ -258,6 +270,9 @@ struct Scenario {
         case .rigAssigned(let rig, let farm): farm.map { "rig \(rig) joins farm \($0)" } ?? "rig \(rig) leaves its farm"
         case .farmOffered(let farm, let offer): offer.map { "farm \(farm) offers at \($0.price)" } ?? "farm \(farm) withdraws"
         case .silenceSet(let account, let at): at.map { "account \(account) until \(seconds($0)) s" } ?? "account \(account) disarmed"
+        case .fleet(let event): line(event)
+        case .blockFound(let block): "block \(block.id) by rig \(block.report.rig) for account \(block.owner): \(block.verdict)"
+        case .blockJudged(let id, let verdict, _): "block \(id): \(verdict)"
         case .marketDefined, .entryPosted, .poolTargetCreated, .poolTargetChanged, .rigRegistered, .rigOnline,
             .rigOffline, .rigMeasured, .answerRecorded, .farmCreated:
             nil

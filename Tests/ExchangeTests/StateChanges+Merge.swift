@@ -16,5 +16,9 @@ extension StateChanges {
         answers.merge(later.answers) { $1 }
         farms.merge(later.farms) { $1 }
         silences.merge(later.silences) { $1 }
+        farmLogins.merge(later.farmLogins) { $1 }
+        curtailments.merge(later.curtailments) { $1 }
+        cuts.merge(later.cuts) { $1 }
+        blocks.merge(later.blocks) { $1 }
     }
 }

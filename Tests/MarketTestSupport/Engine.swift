@@ -104,12 +104,24 @@ public struct Storage: Sendable {
         return Storage(tables: location(tables), journal: location(journal))
     }
 
+    /// Those of the fifth version, where they are.
+    private func fleetTables() throws -> [String] {
+        let named = "name IN ('farm_logins', 'curtailments', 'cut_rigs', 'blocks')"
+        let sql =
+            switch tables.dialect {
+            case .sqlite: "SELECT name FROM sqlite_master WHERE type = 'table' AND \(named) ORDER BY name"
+            case .postgres:
+                "SELECT CAST(tablename AS TEXT) FROM (SELECT tablename, tablename AS name FROM pg_tables) t WHERE \(named) ORDER BY 1"
+            }
+        return try query(sql).map { try $0.text(0) }
+    }
+
     /// All rows of all tables that the projector writes, as text.
     public func dump() throws -> [String] {
-        let tables = [
+        let tables = try [
             "projector", "market_state", "pool_targets", "rigs", "orders", "deliveries", "billings", "ledger_balances",
             "ledger_entries", "ledger_postings", "deposits", "answers", "settlement_lines", "farms", "silences",
-        ]
+        ] + fleetTables()
         return try tables.flatMap { table in try query("SELECT * FROM \(table)").map { "\(table) \($0)" }.sorted() }
     }
 }

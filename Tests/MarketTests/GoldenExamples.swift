@@ -78,7 +78,9 @@ enum GoldenExamples {
     static let outcomes: [Outcome] = [
         .done, .poolTarget(PoolTargetID(3)), .rig(RigID(2), user: "a4.s19"), .order(OrderID(12)), .entry(401), .farm(FarmID(6)),
         .cancelled(3),
-    ] + Rejection.allCases.map { .rejected($0) }
+    ] + Rejection.allCases.filter { $0.rawValue < 60 }.map { .rejected($0) }
+    /// Those that came later, in the order of their coming.
+    static let laterOutcomes: [Outcome] = Rejection.allCases.filter { $0.rawValue >= 60 }.map { .rejected($0) }
 }
 
 // MARK: - Commands
@@ -122,11 +124,35 @@ extension GoldenExamples {
         .withdrawFarm(FarmID(6), owner: AccountID(4)), .withdrawFarm(FarmID(6), owner: nil),
     ]
 
+    /// Those that came later, with tags of their own.
+    static let laterCommands: [Command] = [
+        .fleet(.setLogin(FarmID(6), owner: AccountID(4), FarmLoginChange())),
+        .fleet(.setLogin(FarmID(6), owner: AccountID(4), FarmLoginChange(
+            name: "hof", passwordDigest: digest, fallback: PoolTargetID(2), mostRigs: 77))),
+        .fleet(.registerWorker(FarmID(6), worker: "s19-1")),
+        .fleet(.curtail(FarmID(6), by: AccountID(4), cap: Lots(5), ramp: .seconds(600), until: at)),
+        .fleet(.curtail(FarmID(6), by: nil, cap: .zero, ramp: .zero, until: nil)),
+        .fleet(.liftCurtailment(FarmID(6), by: AccountID(4))), .fleet(.liftCurtailment(FarmID(6), by: nil)),
+        .blockFound(block.report), .blockFound(unsoldBlock.report),
+    ] + BlockVerdict.allCases.map { .blockJudged(digest, $0, poolError: -2) }
+
+    static let block = Block(
+        id: BlockID(3), report: BlockReport(
+            edge: EdgeID(1), receivedAt: at, rig: RigID(2), delivery: DeliveryID(9), target: PoolTargetID(3), hash: digest,
+            header: Array(0..<80), poolJob: "6b ✓", isForwarded: true),
+        owner: AccountID(3), seller: AccountID(4), verdict: .rejected, poolError: 23)
+    static let unsoldBlock = Block(
+        id: BlockID(4), report: BlockReport(
+            edge: EdgeID(1), receivedAt: at, rig: RigID(2), delivery: nil, target: PoolTargetID(2), hash: digest,
+            header: Array(0..<80), poolJob: "", isForwarded: false),
+        owner: AccountID(4), seller: AccountID(4), verdict: .notForwarded)
+
     /// The cases of ``Command``. Another one does not compile before it stands here, and then wants an example.
     enum CommandCase: String, CaseIterable {
         case defineMarket, deposit, createPoolTarget, recordVerification, registerRig, placeBid, placeAsk, cancelOrder, rigOnline
         case rigOffline, rigMeasured, poolsUnusable, underDelivered, edgeStarted, settle, advance, amendOrder, cancelAll
         case cancelAllAfter, setPhase, scheduleRules, publishIndex, createFarm, assignRig, offerFarm, withdrawFarm
+        case fleet, blockFound, blockJudged
 
         init(_ command: Command) {
             self =
@@ -157,6 +183,9 @@ extension GoldenExamples {
                 case .assignRig: .assignRig
                 case .offerFarm: .offerFarm
                 case .withdrawFarm: .withdrawFarm
+                case .fleet: .fleet
+                case .blockFound: .blockFound
+                case .blockJudged: .blockJudged
                 }
         }
     }
@@ -165,6 +194,27 @@ extension GoldenExamples {
 // MARK: - Events
 
 extension GoldenExamples {
+    private static let suspensions = SuspensionReason.allCases.filter { $0.rawValue <= 7 }
+    private static let endCauses = EndCause.allCases.filter { $0.rawValue <= 8 }
+
+    /// Those that came later.
+    static let laterEvents: [Event] = {
+        var events: [Event] = SuspensionReason.allCases.filter { $0.rawValue > 7 }.map { .orderSuspended(OrderID(8), $0) }
+        events += EndCause.allCases.filter { $0.rawValue > 8 }.map { .deliveryEnded(DeliveryID(9), at: at, $0) }
+        events += [
+            .fleet(.loginSet(FarmLogin(
+                farm: FarmID(6), user: "a4.hof", passwordDigest: digest, fallback: PoolTargetID(2), mostRigs: 5000))),
+            .fleet(.curtailed(Curtailment(farm: FarmID(6), cap: Lots(5), ramp: .seconds(600), since: at))),
+            .fleet(.curtailed(Curtailment(
+                farm: FarmID(6), cap: .zero, ramp: .zero, since: at, until: at + .seconds(1), liftedAt: at + .seconds(2)))),
+            .fleet(.curtailmentEnded(FarmID(6))), .fleet(.rigsCut(FarmID(6), [RigID(2), RigID(3)])),
+            .fleet(.returnsPlanned(FarmID(6), [RigReturn(rig: RigID(2), at: at), RigReturn(rig: RigID(3), at: nil)])),
+            .fleet(.rigsReadmitted(FarmID(6), [RigID(2)])), .blockFound(block), .blockFound(unsoldBlock),
+        ]
+        events += BlockVerdict.allCases.map { .blockJudged(BlockID(3), $0, poolError: 23) }
+        return events
+    }()
+
     static let events: [Event] = {
         var events: [Event] = [.marketDefined(rules)]
         events += entries.map { .entryPosted($0) }
@@ -176,12 +226,12 @@ extension GoldenExamples {
             .rigMeasured(RigID(2), Hashrate(hashesPerSecond: 310_000)), .orderPlaced(order(bid, .active, full)),
             .orderPlaced(order(ask)), .askOffered(OrderID(8), Lots(3)),
         ]
-        events += SuspensionReason.allCases.map { .orderSuspended(OrderID(8), $0) }
+        events += suspensions.map { .orderSuspended(OrderID(8), $0) }
         events += [.orderResumed(OrderID(8), stamp: 41), .orderStamped(OrderID(8), stamp: 42)]
         events += CloseReason.allCases.map { .orderClosed(OrderID(8), $0) }
         events += [.deliveryOpened(delivery(.running))]
-        events += EndCause.allCases.map { .deliveryEnded(DeliveryID(9), at: at, $0) }
-        events += EndCause.allCases.map { .deliveryOpened(delivery(.ended(at: at, cause: $0))) }
+        events += endCauses.map { .deliveryEnded(DeliveryID(9), at: at, $0) }
+        events += endCauses.map { .deliveryOpened(delivery(.ended(at: at, cause: $0))) }
         events += [.lineSettled(line), .deliveryClosed(DeliveryID(9)), .holdReleased(DeliveryID(9))]
         events += outcomes.enumerated().map { number, outcome in
             let answer = RecordedAnswer(number: Int64(number), digest: digest, outcome: outcome)
@@ -190,7 +240,7 @@ extension GoldenExamples {
         events += TimeInForce.allCases.map { .orderAmended(order(bid, .active, Instructions(timeInForce: $0))) }
         events += SelfTradePrevention.allCases.map { .orderAmended(order(bid, .active, Instructions(selfTrade: $0))) }
         events += PegReference.allCases.map { .orderAmended(order(bid, .active, Instructions(peg: Peg(reference: $0, offset: 1)))) }
-        events += SuspensionReason.allCases.map { .orderAmended(order(ask, .suspended($0))) }
+        events += suspensions.map { .orderAmended(order(ask, .suspended($0))) }
         events += CloseReason.allCases.map { .orderAmended(order(ask, .closed($0))) }
         events += [.ordersRepriced([
             Repricing(order: OrderID(12), price: Price(5), stamp: 43), Repricing(order: OrderID(13), price: Price(6), stamp: 44),
@@ -213,6 +263,7 @@ extension GoldenExamples {
         case orderPlaced, askOffered, orderSuspended, orderResumed, orderStamped, orderClosed, deliveryOpened, deliveryEnded
         case lineSettled, deliveryClosed, answerRecorded, orderAmended, ordersRepriced, phaseChanged, rulesScheduled, rulesChanged
         case indexPublished, farmCreated, rigAssigned, farmOffered, holdReleased, silenceSet
+        case fleet, blockFound, blockJudged
 
         init(_ event: Event) {
             self =
@@ -247,6 +298,9 @@ extension GoldenExamples {
                 case .farmOffered: .farmOffered
                 case .holdReleased: .holdReleased
                 case .silenceSet: .silenceSet
+                case .fleet: .fleet
+                case .blockFound: .blockFound
+                case .blockJudged: .blockJudged
                 }
         }
     }

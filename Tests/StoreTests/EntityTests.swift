@@ -195,6 +195,47 @@ struct EntityTests {
         #expect(Dictionary(uniqueKeysWithValues: state.silences.map { ($0.0, $0.1) }) == silences)
     }
 
+    @Test(arguments: Engine.allCases)
+    func fleets(_ engine: Engine) async throws {
+        let digest = Array(UInt8(0)..<32)
+        let logins = [Int64(1), .max].map {
+            FarmLogin(farm: FarmID($0), user: "a\($0).Hof", passwordDigest: digest, fallback: PoolTargetID(.max), mostRigs: 100_000)
+        }
+        let curtailments = [
+            Curtailment(farm: FarmID(1), cap: .zero, ramp: .zero, since: Self.time),
+            Curtailment(
+                farm: FarmID(.max), cap: Lots(.max), ramp: .seconds(60), since: Self.time, until: Self.time + .seconds(9),
+                liftedAt: Self.time + .seconds(5)),
+        ]
+        let cuts = [RigID(1): CutRig(farm: FarmID(1)), RigID(.max): CutRig(farm: FarmID(.max), returnsAt: Self.time)]
+        let state = try await roundTrip(engine) { changes in
+            changes.farmLogins = Self.identified(logins, \.farm)
+            changes.curtailments = Self.identified(curtailments, \.farm)
+            changes.curtailments[FarmID(2)] = .gone(Curtailment(farm: FarmID(2), cap: .zero, ramp: .zero, since: Self.time))
+            changes.cuts = cuts.mapValues { .live($0) }
+            changes.cuts[RigID(2)] = .gone(CutRig(farm: FarmID(1)))
+        }
+        #expect(Set(state.farmLogins) == Set(logins))
+        #expect(Set(state.curtailments) == Set(curtailments))
+        #expect(Dictionary(uniqueKeysWithValues: state.cuts.map { ($0.0, $0.1) }) == cuts)
+    }
+
+    @Test(arguments: Engine.allCases)
+    func blocks(_ engine: Engine) async throws {
+        let blocks = BlockVerdict.allCases.map { verdict in
+            let number = Int64(verdict.rawValue)
+            return Block(
+                id: BlockID(number),
+                report: BlockReport(
+                    edge: EdgeID(1), receivedAt: Self.time, rig: RigID(.max), delivery: number == 1 ? nil : DeliveryID(.max),
+                    target: PoolTargetID(2), hash: Array(repeating: UInt8(number), count: 32), header: Array(100..<180),
+                    poolJob: "№ \(number)", isForwarded: number % 2 == 0),
+                owner: AccountID(1), seller: AccountID(.max), verdict: verdict, poolError: -number)
+        }
+        let state = try await roundTrip(engine) { $0.blocks = Self.identified(blocks, \.id) }
+        #expect(Set(state.blocks) == Set(blocks))
+    }
+
     /// A withdrawn offer, a fixed price after a pegged one, an order without its expiry: nothing of the old image stays.
     @Test(arguments: Engine.allCases)
     func aLaterImageReplacesAllOfTheEarlier(_ engine: Engine) async throws {

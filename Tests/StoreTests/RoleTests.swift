@@ -116,6 +116,9 @@ struct RoleTests {
         ("deposits", { "account = \($0)" }),
         ("settlement_lines", { "delivery IN (SELECT id FROM deliveries WHERE buyer = \($0) OR seller = \($0))" }),
         ("farms", { "owner = \($0)" }),
+        ("blocks", { "owner = \($0) OR seller = \($0)" }),
+        ("cut_rigs", { "rig IN (SELECT id FROM rigs WHERE owner = \($0))" }),
+        ("curtailments", { "farm IN (SELECT id FROM farms WHERE owner = \($0))" }),
         ("billings", { "bid IN (SELECT id FROM orders WHERE account = \($0)) OR ask IN (SELECT id FROM orders WHERE account = \($0))" }),
         (
             "meter_slots",

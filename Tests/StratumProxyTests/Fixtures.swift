@@ -15,6 +15,16 @@ final class TestDirectory: EdgeDirectory {
 
     func rig(user: String) -> RigEntry? { rigs.withLockedValue { $0[user] } }
     func poolTarget(_ id: PoolTargetID) -> PoolTargetEntry? { targets.withLockedValue { $0[id] } }
+    private let farms = NIOLockedValueBox<[String: FarmEntry]>([:])
+    func farm(user: String) -> FarmEntry? { farms.withLockedValue { $0[user] } }
+
+    func add(farm id: Int64, user: String, password: String = "x") {
+        let hash = Array(SHA256.hash(data: Array(password.utf8)))
+        farms.withLockedValue { $0[user] = FarmEntry(id: FarmID(id), user: user, passwordHash: hash) }
+    }
+
+    func curtail(_ user: String, _ isCurtailed: Bool) { rigs.withLockedValue { $0[user]?.isCurtailed = isCurtailed } }
+    var rigCount: Int { rigs.withLockedValue { $0.count } }
 
     func add(rig id: Int64, user: String, password: String = "x", fallback: Int64, owner: Int64? = nil) {
         let hash = Array(SHA256.hash(data: Array(password.utf8)))
@@ -40,6 +50,8 @@ final class TestReports: EdgeReports {
         case measured(RigID, Hashrate)
         case unusable(DeliveryID, String)
         case under(DeliveryID, Hashrate)
+        case block(FoundBlock)
+        case judged(Hash256, PoolReply, Int64)
     }
 
     private let all = NIOLockedValueBox<[Report]>([])
@@ -59,6 +71,68 @@ final class TestReports: EdgeReports {
     }
     func underDelivered(delivery: DeliveryID, hashrate: Hashrate, at: Timestamp) {
         all.withLockedValue { $0.append(.under(delivery, hashrate)) }
+    }
+    func blockFound(_ block: FoundBlock) { all.withLockedValue { $0.append(.block(block)) } }
+    func blockJudged(_ hash: Hash256, _ reply: PoolReply, code: Int64) {
+        all.withLockedValue { $0.append(.judged(hash, reply, code)) }
+    }
+}
+
+/// Makes rigs of workers when it is told to, as the market's writer would.
+final class TestRegistrar: EdgeRegistrar {
+    private struct State {
+        var asked: [String] = []
+        var waiting: [(worker: String, answer: @Sendable (WorkerRegistration) -> Void)] = []
+        var mostWaiting = 0
+        var isHeld = false
+        var busy = 0
+        var capacity = Int.max
+    }
+
+    private let state = NIOLockedValueBox(State())
+    private let directory: TestDirectory
+
+    init(_ directory: TestDirectory) { self.directory = directory }
+
+    var asked: [String] { state.withLockedValue { $0.asked } }
+    var mostWaiting: Int { state.withLockedValue { $0.mostWaiting } }
+    var waiting: Int { state.withLockedValue { $0.waiting.count } }
+    /// Answers wait until they are released.
+    func hold() { state.withLockedValue { $0.isHeld = true } }
+    /// So many answers are `busy`.
+    func beBusy(_ times: Int) { state.withLockedValue { $0.busy = times } }
+    func allow(_ rigs: Int) { state.withLockedValue { $0.capacity = rigs } }
+
+    func release() {
+        let waiting = state.withLockedValue { state in
+            state.isHeld = false
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        for (worker, answer) in waiting { answer(outcome(worker)) }
+    }
+
+    func register(farm: FarmID, worker: String, answer: @escaping @Sendable (WorkerRegistration) -> Void) {
+        let isHeld = state.withLockedValue { state in
+            state.asked.append(worker)
+            guard state.isHeld else { return false }
+            state.waiting.append((worker, answer))
+            state.mostWaiting = max(state.mostWaiting, state.waiting.count)
+            return true
+        }
+        if !isHeld { answer(outcome(worker)) }
+    }
+
+    private func outcome(_ worker: String) -> WorkerRegistration {
+        let isBusy = state.withLockedValue { state in
+            defer { state.busy = max(0, state.busy - 1) }
+            return state.busy > 0
+        }
+        if isBusy { return .busy }
+        let number = directory.rigCount
+        guard number < state.withLockedValue({ $0.capacity }) else { return .refused("The farm is full") }
+        directory.add(rig: Int64(number) + 100, user: "a3.barn.\(worker)", fallback: 1)
+        return .registered
     }
 }
 
@@ -115,6 +189,7 @@ final class Setup {
     let directory = TestDirectory()
     let reports = TestReports()
     let sink = TestSink()
+    let registrar: TestRegistrar
     let folder: TemporaryFolder
     private(set) var pools: [Int64: MiningPool] = [:]
     private(set) var edge: Edge
@@ -125,6 +200,7 @@ final class Setup {
     /// - Parameter adjust: changes to the edge's configuration
     init(adjust: (inout EdgeConfiguration) -> Void = { _ in }) throws {
         folder = try TemporaryFolder()
+        registrar = TestRegistrar(directory)
         var configuration = EdgeConfiguration(
             host: "127.0.0.1", port: 0, spoolPath: folder.file("spool.sqlite"), edge: EdgeID(7), allotEpoch: { 3 })
         configuration.minimumDifficulty = ShareDifficulty(units: 1)
@@ -135,7 +211,8 @@ final class Setup {
         configuration.pools.recovery = .milliseconds(300)
         adjust(&configuration)
         self.configuration = configuration
-        edge = Edge(configuration: configuration, directory: directory, reports: reports, sink: sink, logger: quiet)
+        edge = Edge(
+            configuration: configuration, directory: directory, reports: reports, registrar: registrar, sink: sink, logger: quiet)
     }
 
     /// A pool as target `id`, for user `user<id>`. Its jobs come only when asked for.
@@ -161,7 +238,8 @@ final class Setup {
     /// Stops the edge and starts another one on the same spool.
     func restart() async throws {
         await edge.stop()
-        edge = Edge(configuration: configuration, directory: directory, reports: reports, sink: sink, logger: quiet)
+        edge = Edge(
+            configuration: configuration, directory: directory, reports: reports, registrar: registrar, sink: sink, logger: quiet)
         try await start()
     }
 

@@ -1,6 +1,7 @@
 import Exchange
 import HTTPTypes
 import Market
+import Metering
 import OrderBook
 import Testing
 @testable import WebAPI
@@ -41,6 +42,8 @@ import Testing
             "AskAmendment": #"{"lots":"all","schedule":null,\#(amendments)}"#,
             "NewCancelTimer": #"{"seconds":null}"#,
             "NewFarm": #"{"name":"x"}"#,
+            "NewFarmLogin": #"{"name":"x","password":"12345678","rotatePassword":true,"fallbackPoolTargetID":1,"mostRigs":7}"#,
+            "NewCurtailment": #"{"capLots":0,"rampMinutes":5,"until":"2026-01-31T12:00:00Z"}"#,
             "NewFarmOfRig": #"{"farmID":null}"#,
             "NewPhase": #"{"phase":"open"}"#,
             "NewIndex": #"{"price":1,"at":"2026-01-31T12:00:00Z"}"#,
@@ -67,6 +70,9 @@ import Testing
         #expect(codes("Instructions", "properties", "peg", "properties", "reference") == Set(PegReference.byCode.keys))
         #expect(codes("SelfTradePrevention") == Set(SelfTradePrevention.byCode.keys))
         #expect(codes("Phase") == Set(MarketPhase.byCode.keys))
+        #expect(codes("Block", "properties", "verdict") == Set(BlockVerdict.byCode.keys))
+        let reasonsSchema = Document.shared.root["components"]?["schemas"]?["RejectReasons"]
+        #expect(Set(reasonsSchema?["properties"]?.keys ?? []) == Set(RejectReason.allCases.map(\.code)))
     }
 
     @Test(arguments: Endpoint.all.indices) func writesTakeIdempotencyKeys(index: Int) throws {

@@ -91,6 +91,16 @@ import Testing
             numbers: ["price", "lots", "minimumFill", "displayedLots"], texts: ["timeInForce", "selfTradePrevention", "expiresAt"],
             flags: ["postOnly"], objects: ["peg", "schedule"]),
         Write(
+            method: .put, path: "/v1/farms/1/login", caller: .seller,
+            fields: [
+                ("name", "\"barn\""), ("password", "\"12345678\""), ("fallbackPoolTargetID", "2"), ("mostRigs", "7"),
+                ("rotatePassword", "false"),
+            ], numbers: ["fallbackPoolTargetID", "mostRigs"], texts: ["name", "password"], flags: ["rotatePassword"]),
+        Write(
+            method: .put, path: "/v1/farms/1/curtailment", caller: .seller,
+            fields: [("capLots", "3"), ("rampMinutes", "5"), ("until", "\"2027-01-16T08:00:00Z\"")], required: ["capLots"],
+            numbers: ["capLots", "rampMinutes"], counts: ["capLots", "rampMinutes"], texts: ["until"]),
+        Write(
             method: .put, path: "/v1/market/phase", caller: .admin, fields: [("phase", "\"cancelOnly\"")], required: ["phase"],
             texts: ["phase"]),
         Write(

@@ -152,6 +152,17 @@ final class MemoryDirectory: AccountDirectory {
 }
 
 struct MemoryEdge: LiveEdge {
+    private static let figures: LiveFigures = {
+        var rejects = RejectCounts()
+        for _ in 1...3 { rejects.count(.stale) }
+        rejects.count(.unknownJob)
+        return LiveFigures(
+            hashrate5Minutes: Hashrate(hashesPerSecond: 5), hashrate60Minutes: Hashrate(hashesPerSecond: 60),
+            hashrate24Hours: Hashrate(hashesPerSecond: 24), online24Hours: .seconds(3600), bestUnits: 77, valid: 90, stale: 3,
+            duplicate: 0, lowDifficulty: 0, invalid: 1, notKept: 0, blocks: 1,
+            firmware: FirmwareFigures(userAgent: "cgminer/4.12", accepted: 90, rejects: rejects))
+    }()
+
     var stratumURL: String { "stratum+tcp://market.example:3333" }
 
     func deliveries() async -> [DeliveryID: LiveDelivery] {
@@ -161,7 +172,8 @@ struct MemoryEdge: LiveEdge {
     func rigs() async -> [RigID: LiveRig] {
         [RigID(1): LiveRig(
             hashrate: Hashrate(hashesPerSecond: 98_765), pool: "stratum+tcp://pool.example:3333",
-            userAgent: "cgminer/4.12", connectedSince: Timestamp(microseconds: 1_800_000_000_000_000), switches: 2)]
+            userAgent: "cgminer/4.12", connectedSince: Timestamp(microseconds: 1_800_000_000_000_000), switches: 2,
+            figures: MemoryEdge.figures)]
     }
 }
 

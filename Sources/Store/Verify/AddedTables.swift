@@ -40,7 +40,8 @@ struct AddedTables {
             case .marketDefined, .poolTargetCreated, .poolTargetChanged, .rigRegistered, .rigOnline, .rigOffline, .rigMeasured,
                 .orderPlaced, .askOffered, .orderSuspended, .orderResumed, .orderStamped, .orderClosed, .deliveryOpened,
                 .deliveryEnded, .deliveryClosed, .orderAmended, .ordersRepriced, .phaseChanged, .rulesScheduled, .rulesChanged,
-                .indexPublished, .farmCreated, .rigAssigned, .farmOffered, .silenceSet, .holdReleased:
+                .indexPublished, .farmCreated, .rigAssigned, .farmOffered, .silenceSet, .holdReleased, .fleet, .blockFound,
+                .blockJudged:
                 break
             }
         }

@@ -32,6 +32,7 @@ public struct TableRebuilder: Sendable {
     public static let derivedTables = [
         "market_state", "pool_targets", "rigs", "farms", "orders", "deliveries", "billings", "ledger_balances",
         "ledger_postings", "ledger_entries", "deposits", "answers", "silences", "settlement_lines",
+        "farm_logins", "curtailments", "cut_rigs", "blocks",
     ]
     private let tables: DatabaseLocation
     private let journal: DatabaseLocation

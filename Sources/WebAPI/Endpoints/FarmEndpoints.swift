@@ -21,7 +21,7 @@ enum FarmEndpoints {
         guard case .farm(let id) = try await call.submit(.createFarm(owner: call.account, name: name)),
             let farm = call.services.market.read({ $0.farms[id] })
         else { throw Problem.internalError }
-        return try .json(FarmModel(farm), status: .created, location: "/v1/farms/\(id)")
+        return try .json(FarmModel(farm, nil, nil), status: .created, location: "/v1/farms/\(id)")
     }
 
     private static func list(_ call: Call) async throws -> Response {
@@ -29,17 +29,25 @@ enum FarmEndpoints {
         let scope = call.principal.scope(unless: .admin)
         let found = call.services.market.read { state in
             page.select(state.farms.values, number: \.id.rawValue) { scope.covers($0.owner) }
+                .map { ($0.id.rawValue, FarmModel($0, in: state)) }
         }
-        return try .json(Page(found.map { ($0.id.rawValue, FarmModel($0)) }, limit: page.limit))
+        return try .json(Page(found, limit: page.limit))
     }
 
     private static func get(_ call: Call) async throws -> Response {
         _ = try call.query()
-        return try .json(FarmModel(try farm(call)))
+        return try answer(try farm(call).id, call)
+    }
+
+    static func answer(_ id: FarmID, _ call: Call) throws -> Response {
+        guard let model = call.services.market.read({ state in state.farms[id].map { FarmModel($0, in: state) } }) else {
+            throw Problem(Rejection.farmUnknown)
+        }
+        return try .json(model)
     }
 
     /// The farm in the path.
-    private static func farm(_ call: Call) throws(Problem) -> Farm {
+    static func farm(_ call: Call) throws(Problem) -> Farm {
         let id = FarmID(try call.pathNumber())
         guard let farm = call.services.market.read({ $0.farms[id] }),
             call.principal.scope(unless: .admin).covers(farm.owner)
@@ -55,7 +63,7 @@ enum FarmEndpoints {
             schedule: try fields.schedule())
         let farm = try farm(call)
         _ = try await call.submit(.offerFarm(farm.id, owner: farm.owner, offer))
-        return try .json(FarmModel(try self.farm(call)))
+        return try answer(farm.id, call)
     }
 
     private static func withdraw(_ call: Call) async throws -> Response {
@@ -97,8 +105,20 @@ private struct FarmModel: Encodable {
     var name: String
     /// Absent while the farm is not offered as a whole.
     var offer: Offer?
+    /// Absent while it has none of its own.
+    var login: FarmLoginModel?
+    /// Absent while all its rigs may hash.
+    var curtailment: CurtailmentModel?
 
-    init(_ farm: Farm) {
+    init(_ farm: Farm, in state: MarketState) {
+        self.init(
+            farm, state.farmLogins[farm.id].map { FarmLoginModel($0, rigs: state.loginCount(of: farm.id)) },
+            state.curtailments[farm.id].map { CurtailmentModel($0, cutRigs: state.cutCount(of: farm.id)) })
+    }
+
+    init(_ farm: Farm, _ login: FarmLoginModel?, _ curtailment: CurtailmentModel?) {
+        self.login = login
+        self.curtailment = curtailment
         id = farm.id.rawValue
         account = farm.owner.rawValue
         name = farm.name

@@ -50,11 +50,11 @@ enum RigEndpoints {
         let found = call.services.market.read { state in
             page.select(state.rigs.values, number: \.id.rawValue) {
                 scope.covers($0.owner) && (farm == nil || $0.farm == farm)
-            }.map { ($0, state.deliveries(on: $0.id).map(\.id)) }
+            }.map { ($0, state.deliveries(on: $0.id).map(\.id), state.cuts[$0.id]) }
         }
         let live = await call.services.edge.rigs()
         return try .json(Page(
-            found.map { rig, deliveries in (rig.id.rawValue, RigModel(rig, deliveries, live[rig.id])) }, limit: page.limit))
+            found.map { rig, deliveries, cut in (rig.id.rawValue, RigModel(rig, deliveries, live[rig.id], cut)) }, limit: page.limit))
     }
 
     private static func get(_ call: Call) async throws -> Response {
@@ -73,10 +73,10 @@ enum RigEndpoints {
 
     private static func answer(_ id: RigID, _ call: Call) async throws -> Response {
         let found = call.services.market.read { state in
-            state.rigs[id].map { ($0, state.deliveries(on: id).map(\.id)) }
+            state.rigs[id].map { ($0, state.deliveries(on: id).map(\.id), state.cuts[id]) }
         }
-        guard let (rig, deliveries) = found else { throw Problem(Rejection.rigUnknown) }
-        return try .json(RigModel(rig, deliveries, await call.services.edge.rigs()[id]))
+        guard let (rig, deliveries, cut) = found else { throw Problem(Rejection.rigUnknown) }
+        return try .json(RigModel(rig, deliveries, await call.services.edge.rigs()[id], cut))
     }
 
     /// Puts the rig into a farm, or takes it out of any.
@@ -108,6 +108,7 @@ private struct RigModel: Encodable {
         var userAgent: String?
         var connectedSince: String?
         var switches: Int64
+        var figures: RigFiguresModel?
     }
 
     var id: Int64
@@ -126,8 +127,14 @@ private struct RigModel: Encodable {
     var deliveryIDs: [Int64]
     var farmID: Int64?
     var live: Live?
+    /// It may not hash now: its farm is curtailed.
+    var isCurtailed: Bool
+    /// When it may again, once that is known.
+    var returnsAt: String?
 
-    init(_ rig: Rig, _ deliveries: [DeliveryID], _ live: LiveRig?) {
+    init(_ rig: Rig, _ deliveries: [DeliveryID], _ live: LiveRig?, _ cut: CutRig?) {
+        isCurtailed = cut != nil
+        returnsAt = cut?.returnsAt?.description
         id = rig.id.rawValue
         account = rig.owner.rawValue
         name = rig.user.split(separator: ".", maxSplits: 1).last.map { String($0) } ?? rig.user
@@ -146,7 +153,8 @@ private struct RigModel: Encodable {
         self.live = live.map {
             Live(
                 hashesPerSecond: $0.hashrate.hashesPerSecond, pool: $0.pool, userAgent: $0.userAgent,
-                connectedSince: $0.connectedSince?.description, switches: $0.switches)
+                connectedSince: $0.connectedSince?.description, switches: $0.switches,
+                figures: $0.figures.map(RigFiguresModel.init))
         }
     }
 }

@@ -1,0 +1,1 @@
+-- Keeps the place of the fourth version's migration.
