@@ -36,7 +36,7 @@ struct PoolCommand: AsyncParsableCommand {
     var http: Int?
 
     @Option(help: "What miners hash: sha256d, or scrypt as Litecoin does.")
-    var algorithm = Algorithm.sha256d
+    var algorithm = AlgorithmChoice.sha256d
 
     @Option(help: "Difficulty of shares, as the algorithm's pools count it; may be a fraction.")
     var difficulty = "1"
@@ -97,8 +97,8 @@ struct PoolCommand: AsyncParsableCommand {
         configuration.host = host
         configuration.port = port
         configuration.httpPort = http
-        configuration.algorithm = algorithm
-        configuration.nbits = MiningPoolConfiguration.usualNbits(algorithm)
+        configuration.algorithm = algorithm.algorithm
+        configuration.nbits = MiningPoolConfiguration.usualNbits(algorithm.algorithm)
         configuration.tls = try tlsFiles()
         configuration.difficulty = try DecimalDifficulty(argument: difficulty, "--difficulty")
         configuration.extranonce2Size = extranonce2Size

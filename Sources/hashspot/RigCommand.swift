@@ -35,7 +35,7 @@ struct RigCommand: AsyncParsableCommand {
     var password = "x"
 
     @Option(help: "What to hash: sha256d, or scrypt as Litecoin does.")
-    var algorithm = Algorithm.sha256d
+    var algorithm = AlgorithmChoice.sha256d
 
     @Option(help: "Threads that hash, 1 to 256.")
     var threads = 1
@@ -71,7 +71,7 @@ struct RigCommand: AsyncParsableCommand {
             throw CommandFailure(description: "--user is not 1 to \(Submission.maximalWorkerBytes) bytes long")
         }
         var configuration = MinerConfiguration(pool: try address(), user: user, password: password)
-        configuration.algorithm = algorithm
+        configuration.algorithm = algorithm.algorithm
         configuration.authorities = ca
         configuration.threads = threads
         configuration.maximalHashrate = try rate.map(RigCommand.hashrate)
