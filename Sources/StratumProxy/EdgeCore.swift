@@ -204,6 +204,8 @@ final class EdgeCore {
         }
         if usesTLS, let certificates {
             try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: certificates.context))
+        } else {
+            try channel.pipeline.syncOperations.addHandler(PlainTextGuard())
         }
         accepted += 1
         let miner = MinerConnection(

@@ -118,8 +118,6 @@ final class MinerConnection: LineReceiver {
     func received(line: UnsafeRawBufferPointer) {
         guard !isClosed else { return }
         watch.heard()
-        // A miner that tries TLS on the plain port: it will come back without.
-        if line.first == 0x16, !session.isSubscribed { return close("speaks TLS on the plain port") }
         let action = session.receive(line)
         guard action.isShare || lines.take(now: core.now()) else {
             core.count(.malformed, self, now: core.now())

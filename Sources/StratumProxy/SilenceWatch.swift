@@ -22,7 +22,8 @@ struct SilenceWatch {
 
     /// To be called about once a second.
     ///
-    /// - Parameter shareTime: how long the rig takes for a share, if that is known; ten times of it are allowed
+    /// - Parameter shareTime: how long the rig takes for a share, if that is known; ten times of it are allowed. Only
+    ///   asked for when it matters
     mutating func look(now: Timestamp, userAgent: String?, shareTime: @autoclosure () -> Interval?) -> Step {
         if hasSpoken {
             (hasSpoken, hasAsked, silentSince) = (false, false, now)
@@ -34,9 +35,9 @@ struct SilenceWatch {
             hasAsked = true
             return .ask
         }
-        guard silence.microseconds >= limit.microseconds else { return .none }
-        let allowed = max(limit.microseconds, shareTime().map { min($0.microseconds, 1 << 50) * 10 } ?? 0)
-        return silence.microseconds >= allowed ? .close : .none
+        guard silence >= limit else { return .none }
+        let slow = shareTime().map { min($0.microseconds, 1 << 50) * 10 } ?? 0
+        return silence.microseconds >= slow ? .close : .none
     }
 
     /// Programs that are known to answer `client.get_version` without harm.

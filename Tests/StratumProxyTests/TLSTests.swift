@@ -156,6 +156,7 @@ struct TLSTests {
         try await eventually("close") { probe.isClosed }
         let wrong = try await RawClient(port: setup.port, tls: try client(TestCertificates.authority))
         try? await wrong.send("{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n")
+        try await eventually("close") { wrong.isClosed }
         setup.directory.add(rig: 2, user: "farm.2", fallback: 1)
         let plain = try await RigClient(port: setup.port, user: "farm.2")
         #expect(try await plain.deliver(try await plain.job(after: 0)) == [nil])
