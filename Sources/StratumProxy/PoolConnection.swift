@@ -104,6 +104,9 @@ final class PoolConnection: PoolLinkOwner {
             return "the pool's extranonce2 size \(size) is below \(ExtranonceLayout.standard.byteCount), "
                 + "and the rig does not ask for mining.set_extranonce"
         }
+        if layout.isAlone, rigs.count > 1, rigs[ObjectIdentifier(miner)] != nil {
+            return "the pool's extranonce2 size \(size) has room for one rig a connection"
+        }
         guard layout.lasts(miner.hashrate, versionMask: miner.versionMask) else {
             return "the pool's extranonce2 size \(size) leaves the rig too little to search"
         }

@@ -309,6 +309,21 @@ import Units
         #expect(s.state.rigs[RigID(1)]?.isOnline == true)
     }
 
+    @Test func aRigMaySayLaterThatItTakesAnotherExtranonce() {
+        var s = selling()
+        s.online(1, mask: 0x2000, at: 3)
+        func again(_ mask: UInt32, edge: Int64 = 1, session: Int64 = 2) -> Command {
+            .rigOnline(RigID(1), edge: EdgeID(edge), session: session, versionMask: mask)
+        }
+        #expect(s.send(again(0x2001, edge: 2), at: 4) == .rejected(.staleSession))
+        #expect(s.send(again(0x4001), at: 4) == .rejected(.staleSession))
+        #expect(s.send(again(0x2001, session: 1), at: 4) == .rejected(.staleSession))
+        #expect(s.send(again(0x2001), at: 4) == .done)
+        #expect(s.send(again(0x2001), at: 5) == .rejected(.staleSession))
+        #expect(s.send(again(0x2000), at: 5) == .rejected(.staleSession))
+        #expect(s.state.rigs[RigID(1)]?.presence == .online(edge: EdgeID(1), session: 2, versionMask: 0x2001))
+    }
+
     @Test func aRigBackWithBitsThatThePoolForbidsCannotGoOn() {
         var s = selling()
         s.verify(1, mask: 0x2000, at: 3)

@@ -110,6 +110,37 @@ struct TimeAndRouteTests {
         }
     }
 
+    /// All that run on the rig, and what is left of it for the seller.
+    @Test func aPartlySoldRigHasARouteForEachBuyer() async throws {
+        var rules = History.rules
+        rules.smallestSlice = PartsPerMillion(50_000)
+        try await Engine.sqlite.withStorage { storage in
+            try await TestMarket.with(storage, rules: rules) { market in
+                let seen = Shared<[RouteUpdate]>([])
+                market.writer.onRoutes { updates in seen.withLock { $0 += updates } }
+                try await market.deposit("more", account: 1, 100_000_000)
+                let first = try await market.openDelivery()
+                func last() -> RouteUpdate? { seen.withLock { $0.last } }
+                #expect(last()?.unsold.hashesPerSecond == 0, "all its lots are sold")
+                try await market.submit(.rigMeasured(RigID(1), session: 1, Hashrate(hashesPerSecond: 1_000_000)))
+                #expect(last()?.routes.map(\.delivery) == [first])
+                #expect(last()?.unsold.hashesPerSecond == 700_000)
+                try await market.submit(.placeBid(PlaceBid(
+                    account: AccountID(1), price: Price(2_000_000), lots: Lots(5), targets: [PoolTargetID(1)])))
+                let both = try #require(last())
+                #expect(both.routes.map(\.hashrate.hashesPerSecond) == [300_000, 500_000])
+                #expect(both.routes.map(\.allowance) == market.writer.read { $0.deliveries(on: RigID(1)).map(\.allowance) })
+                #expect(both.unsold.hashesPerSecond == 200_000)
+                #expect(market.writer.allRoutes() == [both])
+                try await market.submit(.rigMeasured(RigID(1), session: 1, Hashrate(hashesPerSecond: 899_999)))
+                #expect(last()?.unsold.hashesPerSecond == 0, "less than a lot is left")
+                try await market.submit(.cancelOrder(both.routes[0].bid, by: nil))
+                #expect(last()?.routes.map(\.delivery) == [both.routes[1].delivery])
+                #expect(last()?.unsold.hashesPerSecond == 399_999)
+            }
+        }
+    }
+
     /// A delivery that ends and is settled to the end in one batch leaves its rig unsold all the same.
     @Test(arguments: Engine.allCases)
     func anEndIsToldAlsoWhenTheDeliveryIsGone(_ engine: Engine) async throws {

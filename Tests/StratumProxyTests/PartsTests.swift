@@ -118,6 +118,38 @@ struct PartsTests {
         #expect(found.count <= 3)
     }
 
+    @Test("a part that waits for its slice is no fault, too little work in its slices is", arguments: [90, 110])
+    func underDeliveryInSlices(_ perSecond: Int64) {
+        let rig = Rig(id: RigID(1), now: at(0))
+        let parts: [(Int64, Int64)] = [(5, 15), (6, 85)]
+        let routes = parts.map { delivery, part in
+            Route(
+                delivery: DeliveryID(delivery), bid: OrderID(delivery), targets: [PoolTargetID(1)], validUntil: at(100_000),
+                maxWork: Work(units: .max / 2), maxDifficulty: ShareDifficulty(units: 1 << 40),
+                hashrate: Hashrate(hashesPerSecond: 65_536 * part * 130 / 100), allowance: Work(units: 1000))
+        }
+        rig.route.apply(RouteUpdate(rig: rig.id, position: 1, routes: routes), now: at(0))
+        var found: [DeliveryID: Int64] = [:]
+        for second in Int64(1)...3600 {
+            guard case .delivery(let served)? = rig.route.turn(now: at(second), isUsable: { _ in true }) else { continue }
+            rig.add(Work(units: perSecond), delivery: served, at: at(second))
+            rig.mark(isWorking: true, now: at(second))
+            for under in rig.underDeliveries(difficulty: ShareDifficulty(units: 50), now: at(second)) {
+                let route = rig.route.route(of: under.delivery)
+                let ratio = Double(under.hashrate.hashesPerSecond) / Double(route?.hashrate.hashesPerSecond ?? 1)
+                #expect(abs(ratio - Double(perSecond) / 130) < 0.05)
+                found[under.delivery] = found[under.delivery] ?? second
+            }
+        }
+        // 69 % and 85 % of what was sold.
+        if perSecond == 90 {
+            #expect(found[DeliveryID(6)].map { (660...900).contains($0) } == true)
+            #expect(found[DeliveryID(5)] != nil)
+        } else {
+            #expect(found.isEmpty)
+        }
+    }
+
     @Test("a measurement is reported again only when it has moved by more than two sigma")
     func measurement() {
         let rig = Rig(id: RigID(1), now: at(0))
