@@ -83,7 +83,7 @@ let package = Package(
             name: "Store",
             dependencies: [
                 "Units", "BinaryCoding", "OrderBook", "Ledger", "Metering", "Settlement", "Exchange", "Market",
-                "Database", "MigrationFiles", crypto,
+                "Routing", "Database", "MigrationFiles", crypto,
             ],
             swiftSettings: settings),
         .target(
@@ -121,7 +121,7 @@ let package = Package(
         .target(
             name: "Server",
             dependencies: [
-                "Units", "Stratum", "Exchange", "Metering", "Routing", "Market", "Store", "Database", "MigrationFiles",
+                "Units", "BinaryCoding", "Stratum", "Exchange", "Metering", "Routing", "Market", "Store", "Database", "MigrationFiles",
                 "StratumProxy", "WebAPI", logging, nioCore, hummingbird,
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

@@ -51,6 +51,7 @@ final class EdgeCore {
     private var hasStopped = false
     private var ticks = 0
     private(set) var isStopping = false
+    private var isSelling = true
     /// When there was a route last, used up or not.
     private(set) var lastDelivery: Timestamp?
 
@@ -176,8 +177,10 @@ final class EdgeCore {
 
     private func rig(_ id: RigID) -> Rig {
         if let known = rigs[id] { return known }
-        let made = Rig(id: id, now: now())
+        let now = now()
+        let made = Rig(id: id, now: now)
         rigs[id] = made
+        if let update = directory.route(of: id) { take(update, made, now: now) }
         return made
     }
 
@@ -197,19 +200,35 @@ final class EdgeCore {
         let now = now()
         for update in updates {
             let rig = rig(update.rig)
-            guard rig.route.apply(update, now: now) else { continue }
-            lastDelivery = now
-            if let route = update.route {
-                if let credit = credits[route.delivery] { rig.route.restoreCredit(credit, delivery: route.delivery) }
-            }
-            rig.reportedUnusable = nil
-            rig.connection?.evaluate()
+            if take(update, rig, now: now) { rig.connection?.evaluate() }
         }
+    }
+
+    /// False if a newer route is known.
+    @discardableResult
+    private func take(_ update: RouteUpdate, _ rig: Rig, now: Timestamp) -> Bool {
+        guard rig.route.apply(update, now: now) else { return false }
+        lastDelivery = now
+        if let route = update.route, let credit = credits[route.delivery] {
+            rig.route.restoreCredit(credit, delivery: route.delivery)
+        }
+        rig.reportedUnusable = nil
+        return true
     }
 
     /// Work that the database has, beside what the spool still held when it was opened.
     func restore(_ known: [DeliveryID: Work]) {
         for (delivery, work) in known { credits[delivery, default: .zero] += work }
+        takeCredits()
+    }
+
+    /// Work that all edges have delivered so far, at least.
+    func raiseCredits(_ known: [DeliveryID: Work]) {
+        for (delivery, work) in known { credits[delivery] = max(credits[delivery] ?? .zero, work) }
+        takeCredits()
+    }
+
+    private func takeCredits() {
         for rig in rigs.values {
             guard let delivery = rig.route.route?.delivery, let credit = credits[delivery] else { continue }
             rig.route.restoreCredit(credit, delivery: delivery)
@@ -228,7 +247,7 @@ final class EdgeCore {
     func choose(for rig: Rig, on miner: MinerConnection, now: Timestamp) -> Choice {
         var choice = Choice()
         var isOpening = false
-        if feed.isHealthy, let route = rig.route.routeInForce(now: now) {
+        if feed.isHealthy, isSelling, let route = rig.route.routeInForce(now: now) {
             for target in route.targets {
                 switch standing(of: target, for: miner, now: now) {
                 case .ready(let connection):
@@ -337,6 +356,13 @@ final class EdgeCore {
         } else {
             logger.error("the spool has failed: sold rigs go to their fallback pools")
         }
+        for miner in Array(miners.values) { miner.evaluate() }
+    }
+
+    /// Without a good clock nothing is sold: sold rigs go to their fallback pools, or come back.
+    func setSelling(_ isSelling: Bool) {
+        guard self.isSelling != isSelling else { return }
+        self.isSelling = isSelling
         for miner in Array(miners.values) { miner.evaluate() }
     }
 

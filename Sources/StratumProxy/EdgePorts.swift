@@ -1,4 +1,5 @@
 public import Metering
+public import Routing
 public import Units
 
 /// A rig as the committed state knows it.
@@ -41,6 +42,12 @@ public struct PoolTargetEntry: Sendable, Hashable, CustomStringConvertible {
 public protocol EdgeDirectory: Sendable {
     func rig(user: String) -> RigEntry?
     func poolTarget(_ id: PoolTargetID) -> PoolTargetEntry?
+    /// The route of a rig that the edge meets for the first time; nil where the edge is told all routes.
+    func route(of rig: RigID) -> RouteUpdate?
+}
+
+extension EdgeDirectory {
+    public func route(of rig: RigID) -> RouteUpdate? { nil }
 }
 
 /// What an edge tells the exchange: called in order, on the edge's event loop, and must not block.
