@@ -188,8 +188,8 @@ let package = Package(
         .testTarget(
             name: "ServerTests",
             dependencies: [
-                "Server", "Store", "Market", "Exchange", "Database", "Miner", "MiningPool", "Stratum", "Units",
-                "WebAPI", "TestSupport", logging, "hashspot",
+                "Server", "Store", "Market", "Exchange", "Database", "Miner", "MiningPool", "Stratum", "Units", "Routing",
+                "StratumProxy", "WebAPI", "TestSupport", logging, "hashspot",
             ],
             swiftSettings: settings),
         // Runs the program itself, as processes.

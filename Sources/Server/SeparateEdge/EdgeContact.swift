@@ -88,6 +88,8 @@ actor EdgeContact {
     }
 
     private func failed(_ error: any Error) -> Duration {
+        // It can be reached again when all of a round can be done.
+        nextBeat = .now
         guard let known = outage else {
             logger.warning("the database cannot be reached: rigs are served by what is known", metadata: ["detail": "\(detail(error))"])
             outage = Outage(pause: EdgeContact.shortestPause)
