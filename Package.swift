@@ -209,7 +209,7 @@ let package = Package(
         .testTarget(
             name: "StoreTests",
             dependencies: [
-                "Store", "Market", "Exchange", "OrderBook", "Settlement", "Ledger", "Metering", "Database", "Units",
+                "Store", "Market", "Exchange", "OrderBook", "Settlement", "Ledger", "Metering", "Routing", "Database", "Units",
                 "TestSupport", "MarketTestSupport",
             ],
             swiftSettings: settings),

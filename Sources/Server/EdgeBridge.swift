@@ -89,6 +89,13 @@ struct EmbeddedLiveEdge: LiveEdge {
         return result
     }
 
+    func status() async -> EdgeStatus {
+        EdgeStatus(
+            edge: Server.edgeID, name: "embedded", isEmbedded: true, stratumURL: stratumURL, version: EdgeContact.version,
+            rigs: Int64(await edge.snapshot()?.rigs.count { $0.isOnline } ?? 0), silence: .zero, clockAhead: nil, isSelling: true,
+            backlog: Int64(await edge.backlog()))
+    }
+
     func rigs() async -> [RigID: LiveRig] {
         guard let snapshot = await edge.snapshot() else { return [:] }
         let urls = market.read { state in

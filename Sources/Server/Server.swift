@@ -239,7 +239,8 @@ extension Server {
         settings.allowPrivatePools = configuration.allowsPrivatePools
         let edge = Edge(
             configuration: settings, directory: CommittedDirectory(market: writer),
-            reports: CommandReports(writer: writer, edge: edgeID, onArrival: desk.noteArrival), sink: MeterSink(meter: meter), logger: logger)
+            reports: CommandReports(writer: writer, edge: edgeID, onArrival: desk.noteArrival), sink: MeterSink(meter: meter),
+            logger: logger)
         writer.onRoutes { edge.apply($0) }
         let port = try await edge.start()
         let running = writer.read { Array($0.deliveries.values.filter(\.isRunning).map(\.id)) }

@@ -42,6 +42,7 @@ extension Endpoint {
     static let all: [Endpoint] =
         MarketEndpoints.all + StaffEndpoints.all + PoolTargetEndpoints.all + RigEndpoints.all + FarmEndpoints.all
         + OrderEndpoints.all + AccountOrderEndpoints.all + DeliveryEndpoints.all + MoneyEndpoints.all + ReportEndpoints.all
+        + EdgeEndpoints.all
 }
 
 extension Principal {

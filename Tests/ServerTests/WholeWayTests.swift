@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// A seller with a rig on offer, a buyer with funds and a verified pool, and a running miner.
-private final class Trade {
+final class Trade {
     let market: TestMarket
     let buyerPool: MiningPool
     let sellerPool: MiningPool
@@ -94,7 +94,7 @@ private final class Trade {
     }
 }
 
-private func number(_ item: [String: Any]?, _ name: String) -> Int64 { (item?[name] as? NSNumber)?.int64Value ?? 0 }
+func number(_ item: [String: Any]?, _ name: String) -> Int64 { (item?[name] as? NSNumber)?.int64Value ?? 0 }
 
 @Suite(.serialized) struct WholeWayTests {
     @Test(arguments: Engine.allCases)

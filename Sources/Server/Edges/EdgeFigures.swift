@@ -15,6 +15,8 @@ struct EdgeFigures: Hashable, Sendable {
 
     private static let version: UInt8 = 1
 
+    init(figures: [Figure]) { self.figures = figures }
+
     /// - Parameter url: of a pool target
     init(_ snapshot: EdgeSnapshot, url: (PoolTargetID) -> String?) {
         figures = snapshot.rigs.filter(\.isOnline).map { rig in

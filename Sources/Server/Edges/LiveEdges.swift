@@ -48,6 +48,18 @@ final class LiveEdges: LiveEdge {
         return result
     }
 
+    func edges() async -> [EdgeStatus] {
+        _ = await separate()
+        let rows = known.withLock { $0.edges }
+        let others = rows.filter { $0.edge != Server.edgeID }.map { row in
+            EdgeStatus(
+                edge: row.edge, name: row.name, isEmbedded: false, stratumURL: row.url, version: row.version, rigs: row.rigs,
+                silence: row.silence ?? .zero, clockAhead: row.clockAhead, isSelling: row.isSelling, backlog: row.backlog)
+        }
+        guard let embedded else { return others }
+        return [await embedded.status()] + others
+    }
+
     /// Of the edges that live. Looks into the database at most once a second.
     private func separate() async -> [EdgeFigures.Figure] {
         guard let register else { return [] }

@@ -19,12 +19,14 @@ public final class SeparateEdge: Sendable {
     private let folder: DataFolder
     private let parts: Parts
     private let edge: Edge
-    private let contact: EdgeContact
-    private let work: Task<Void, Never>
+    let contact: EdgeContact
+    /// Of the contact.
+    let work: Task<Void, Never>
 
     /// What is there before the edge itself.
     private struct Parts: Sendable {
         var configuration: SeparateEdgeConfiguration
+        var clock: ForwardClock
         var databases: EdgeDatabases
         var copy: EdgeCopy
         var logger: Logger
@@ -55,9 +57,12 @@ public final class SeparateEdge: Sendable {
         }
         _ = try DescriptorBudget.current()
         let folder = try DataFolder(configuration.dataFolder)
+        let clock = ForwardClock(configuration.clock)
+        var configuration = configuration
+        configuration.clock = clock
         do {
             let parts = Parts(
-                configuration: configuration, databases: EdgeDatabases(configuration.database),
+                configuration: configuration, clock: clock, databases: EdgeDatabases(configuration.database),
                 copy: try await openCopy(configuration.file("edge.sqlite")), logger: logger)
             do { return try await start(parts, folder) } catch {
                 await parts.close()
@@ -96,6 +101,8 @@ public final class SeparateEdge: Sendable {
         reports.started(at: parts.configuration.clock.now())
         let port = try await edge.start()
         edge.restore(knowledge.credits)
+        // An earlier process may have been ahead.
+        if let time = await edge.snapshot()?.at { parts.clock.advance(to: time) }
         return SeparateEdge(parts, folder, edge, reports, knowledge, port: port)
     }
 

@@ -33,9 +33,7 @@ public struct SeparateEdgeConfiguration: Sendable {
 
     /// Why an edge cannot have a name; nil when it can.
     static func flaw(inName name: String) -> String? {
-        let isPlain = name.unicodeScalars.allSatisfy { scalar in
-            scalar.isASCII && (scalar.properties.isAlphabetic || scalar.properties.numericType != nil || "-_.".unicodeScalars.contains(scalar))
-        }
+        let isPlain = name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0)) }
         if name.isEmpty || name.utf8.count > 64 || !isPlain {
             return "An edge's name has 1 to 64 letters, digits, dots, dashes or underscores"
         }

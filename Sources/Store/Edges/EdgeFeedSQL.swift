@@ -72,7 +72,9 @@ enum EdgeFeedSQL {
     }
 
     /// Changes a row only if it says something else.
-    static func upsert(_ table: String, _ columns: [String], key: String, unlike compared: [String], where condition: String = "") -> String {
+    static func upsert(
+        _ table: String, _ columns: [String], key: String, unlike compared: [String], where condition: String = ""
+    ) -> String {
         let changed = columns.filter { $0 != key }
         let mine = compared.map { "\(table).\($0)" }.joined(separator: ", ")
         let new = compared.map { "excluded.\($0)" }.joined(separator: ", ")
