@@ -40,7 +40,7 @@ private final class Apart {
 }
 
 @Suite(.serialized) struct SeparateEdgeTests {
-    /// Sold and unsold shares of the buyer's pool so far.
+    /// Returns after some more shares at the buyer's pool.
     private func delivers(_ trade: Trade, _ what: String) async throws {
         let counted = try await trade.buyerPool.snapshot().accepted
         try await eventually(what) { try await trade.buyerPool.snapshot().accepted >= counted + 5 }
@@ -57,6 +57,8 @@ private final class Apart {
         _ = try await trade.bid()
         try await delivers(trade, "the rig delivers")
         let first = try #require(try await trade.deliveries().first)
+        // It may have come before the edge knew of it.
+        let connects = trade.miner.statistics.connects
         #expect(try await edge()["name"] as? String == "apart")
         try await eventually("it is said to sell") { try await edge()["isSelling"] as? Bool == true }
 
@@ -82,7 +84,7 @@ private final class Apart {
         }
         let deliveries = try await trade.deliveries()
         #expect(deliveries.map { number($0, "id") } == [number(first, "id")], "it was not away for long")
-        #expect(trade.miner.statistics.connects == 1, "the rig must not notice")
+        #expect(trade.miner.statistics.connects == connects, "the rig must not notice")
         await trade.stopMining()
         await apart.edge.stop()
         await apart.market.stop()

@@ -152,7 +152,8 @@ struct EdgeStoreTests {
     @Test func reportsAreTakenInOrder() async throws {
         try await with { server, edge in
             let kinds: [EdgeReport.Kind] = [
-                .started(session: 1), .rigOnline(RigID(1), session: 2, versionMask: .max), .rigMeasured(RigID(1), session: 2, Hashrate(hashesPerSecond: 3)),
+                .started(session: 1), .rigOnline(RigID(1), session: 2, versionMask: .max),
+                .rigMeasured(RigID(1), session: 2, Hashrate(hashesPerSecond: 3)),
                 .poolsUnusable(DeliveryID(4), reason: "a\u{0}b"), .underDelivered(DeliveryID(5), Hashrate(hashesPerSecond: 6)),
                 .rigOffline(RigID(1), session: 2),
             ]
