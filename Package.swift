@@ -84,7 +84,7 @@ let package = Package(
             name: "Store",
             dependencies: [
                 "Units", "BinaryCoding", "OrderBook", "Ledger", "Metering", "Settlement", "Exchange", "Market",
-                "Database", "MigrationFiles", crypto,
+                "Routing", "Database", "MigrationFiles", crypto,
             ],
             swiftSettings: settings),
         .target(
@@ -124,7 +124,7 @@ let package = Package(
         .target(
             name: "Server",
             dependencies: [
-                "Units", "Stratum", "Exchange", "Metering", "Routing", "Market", "Store", "Database", "MigrationFiles",
+                "Units", "BinaryCoding", "Stratum", "Exchange", "Metering", "Routing", "Market", "Store", "Database", "MigrationFiles",
                 "StratumProxy", "WebAPI", logging, nioCore, hummingbird,
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -191,8 +191,8 @@ let package = Package(
         .testTarget(
             name: "ServerTests",
             dependencies: [
-                "Server", "Store", "Market", "Exchange", "Database", "Miner", "MiningPool", "Stratum", "Units",
-                "WebAPI", "TestSupport", logging, "hashspot",
+                "Server", "Store", "Market", "Exchange", "Database", "Miner", "MiningPool", "Stratum", "Units", "Routing",
+                "StratumProxy", "WebAPI", "TestSupport", logging, "hashspot",
             ],
             swiftSettings: settings),
         // Runs the program itself, as processes.
@@ -212,7 +212,7 @@ let package = Package(
         .testTarget(
             name: "StoreTests",
             dependencies: [
-                "Store", "Market", "Exchange", "OrderBook", "Settlement", "Ledger", "Metering", "Database", "Units",
+                "Store", "Market", "Exchange", "OrderBook", "Settlement", "Ledger", "Metering", "Routing", "Database", "Units",
                 "TestSupport", "MarketTestSupport",
             ],
             swiftSettings: settings),

@@ -6,15 +6,20 @@ struct PendingCommand: Sendable {
     typealias Answer = @Sendable (Result<Outcome, GatewayError>) -> Void
 
     var envelope: CommandEnvelope
-    /// nil for a report, whose answer nobody waits for, and once it is given.
+    /// nil for a report whose answer nobody waits for, and once it is given.
     private var answer: Answer?
     /// To be tried until it is committed.
     let isReport: Bool
 
     init(_ envelope: CommandEnvelope, answer: Answer?) {
+        self.init(envelope, isReport: answer == nil, answer: answer)
+    }
+
+    /// - Parameter answer: of a report: given once it is committed, or the market ends
+    init(_ envelope: CommandEnvelope, isReport: Bool, answer: Answer?) {
         self.envelope = envelope
         self.answer = answer
-        isReport = answer == nil
+        self.isReport = isReport
     }
 
     mutating func give(_ result: Result<Outcome, GatewayError>) {

@@ -46,13 +46,14 @@ final class CommittedState: Sendable {
         }
     }
 
-    /// Brings in a committed batch; returns the routes of the rigs that it moved.
-    func publish(_ commands: [JournalledCommand], _ row: JournalRow) -> [RouteUpdate] {
+    /// Brings in a committed batch; returns what edges need to know of it.
+    func publish(_ commands: [JournalledCommand], _ row: JournalRow) -> CommitNews {
         batch.withLock { _ in
             var moved: Set<RigID> = []
+            var news = CommitNews()
             for start in stride(from: 0, to: commands.count, by: CommittedState.commandsAtOnce) {
                 let part = commands[start..<min(start + CommittedState.commandsAtOnce, commands.count)]
-                content.withLock { CommittedState.evolve(&$0.state, part, &moved) }
+                content.withLock { CommittedState.evolve(&$0.state, part, &moved, &news) }
             }
             let added = Appended(commands, first: row.first)
             return content.withLock { content in
@@ -63,7 +64,8 @@ final class CommittedState: Sendable {
                 content.stateHash = row.stateHash
                 content.appended.entries += added.entries
                 lastPosition.store(row.last, ordering: .releasing)
-                return moved.sorted().map { MarketRoutes.update(of: $0, in: content.state, at: row.last) }
+                news.routes = moved.sorted().map { MarketRoutes.update(of: $0, in: content.state, at: row.last) }
+                return news
             }
         }
     }
@@ -71,11 +73,14 @@ final class CommittedState: Sendable {
     /// Readers wait for so many commands at most.
     private static let commandsAtOnce = 256
 
-    private static func evolve(_ state: inout MarketState, _ commands: ArraySlice<JournalledCommand>, _ moved: inout Set<RigID>) {
+    private static func evolve(
+        _ state: inout MarketState, _ commands: ArraySlice<JournalledCommand>, _ moved: inout Set<RigID>, _ news: inout CommitNews
+    ) {
         for command in commands {
             for event in command.events {
                 // Before the event: a delivery can end and be closed in one batch.
                 MarketRoutes.addRigs(movedBy: event, in: state, to: &moved)
+                news.note(event, in: state)
                 state.evolve(event)
             }
         }

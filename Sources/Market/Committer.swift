@@ -1,7 +1,6 @@
 internal import Exchange
 internal import Foundation
 internal import Logging
-internal import Routing
 internal import Synchronization
 
 /// Commands that were applied together, and the journal row that commits them.
@@ -62,7 +61,7 @@ final class Committer: Sendable {
     private let committed: CommittedState
     private let queue: CommandQueue
     private let logger: Logger
-    private let onCommit: @Sendable ([RouteUpdate]) -> Void
+    private let onCommit: @Sendable (CommitNews) -> Void
     private let onDeposed: @Sendable (JournalError) -> Void
     private let state = Mutex(State())
     private let work = Sleep()
@@ -70,11 +69,11 @@ final class Committer: Sendable {
     private let ended = Sleep()
     private let health = Atomic(true)
 
-    /// - Parameter onCommit: called on this thread after each commit, with the routes that it moved
+    /// - Parameter onCommit: called on this thread after each commit, with what edges need to know of it
     /// - Parameter onDeposed: called on this thread when another process has taken over
     init(
         committed: CommittedState, queue: CommandQueue, logger: Logger,
-        onCommit: @escaping @Sendable ([RouteUpdate]) -> Void, onDeposed: @escaping @Sendable (JournalError) -> Void
+        onCommit: @escaping @Sendable (CommitNews) -> Void, onDeposed: @escaping @Sendable (JournalError) -> Void
     ) {
         self.committed = committed
         self.queue = queue

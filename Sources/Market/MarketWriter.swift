@@ -29,7 +29,7 @@ public final class MarketWriter: MarketGateway {
     private let queue: CommandQueue
     private let committer: Committer
     private let ended = Sleep()
-    private let routes: RouteOutlet
+    private let news: NewsOutlet
 
     /// - Parameter onDeposed: called on a thread of the market's when another process has taken over: end the process
     init(
@@ -41,12 +41,12 @@ public final class MarketWriter: MarketGateway {
         self.clock = clock
         committed = loaded.committed
         queue = CommandQueue(most: configuration.mostWaiting, perChunk: configuration.mostInBatch)
-        let routes = RouteOutlet()
-        self.routes = routes
+        let news = NewsOutlet()
+        self.news = news
         committer = Committer(
             committed: committed, queue: queue, logger: logger,
-            onCommit: { moved in
-                if !moved.isEmpty { routes.send(moved) }
+            onCommit: { commit in
+                if !commit.isEmpty { news.send(commit) }
                 projector.wake()
             },
             onDeposed: onDeposed)
@@ -86,8 +86,13 @@ public final class MarketWriter: MarketGateway {
         }
     }
 
-    /// Where committed routes go; called on a thread of the market's, must not block.
-    public func onRoutes(_ body: @escaping @Sendable ([RouteUpdate]) -> Void) { routes.connect(body) }
+    /// One more place where committed routes go; called on a thread of the market's, must not block.
+    public func onRoutes(_ body: @escaping @Sendable ([RouteUpdate]) -> Void) {
+        onNews { news in if !news.routes.isEmpty { body(news.routes) } }
+    }
+
+    /// One more place where all goes that edges need to know; called on a thread of the market's, must not block.
+    public func onNews(_ body: @escaping @Sendable (CommitNews) -> Void) { news.connect(body) }
 
     /// The routes of all rigs as of the last commit.
     public func allRoutes() -> [RouteUpdate] { committed.routes() }
@@ -115,6 +120,13 @@ public final class MarketWriter: MarketGateway {
     public func post(_ command: Command) -> Bool {
         guard projector.lag < configuration.mostUnprojected else { return false }
         return queue.add(PendingCommand(CommandEnvelope(command), answer: nil)) == nil
+    }
+
+    /// Queues a report and answers after its commit, however often that has to be tried; at once when the market is stopping or
+    /// far behind. `answer` must not block.
+    public func report(_ command: Command, answer: @escaping @Sendable (Result<Outcome, GatewayError>) -> Void) {
+        guard projector.lag < configuration.mostUnprojected else { return answer(.failure(.busy)) }
+        _ = queue.add(PendingCommand(CommandEnvelope(command), isReport: true, answer: answer))
     }
 
     public func read<T>(_ body: (MarketState) -> T) -> T { committed.read(body) }
@@ -199,10 +211,10 @@ public final class MarketWriter: MarketGateway {
     private static let longestSleep = Interval.milliseconds(500)
 }
 
-/// Where committed routes go.
-private final class RouteOutlet: Sendable {
-    private let body = Mutex<@Sendable ([RouteUpdate]) -> Void>({ _ in })
+/// Where the news of commits goes.
+private final class NewsOutlet: Sendable {
+    private let bodies = Mutex<[@Sendable (CommitNews) -> Void]>([])
 
-    func connect(_ body: @escaping @Sendable ([RouteUpdate]) -> Void) { self.body.withLock { $0 = body } }
-    func send(_ routes: [RouteUpdate]) { body.withLock { $0 }(routes) }
+    func connect(_ body: @escaping @Sendable (CommitNews) -> Void) { bodies.withLock { $0.append(body) } }
+    func send(_ news: CommitNews) { for body in bodies.withLock({ $0 }) { body(news) } }
 }

@@ -157,6 +157,12 @@ public protocol LiveEdge: Sendable {
     func rigs() async -> [RigID: LiveRig]
     /// Where rigs connect: `stratum+tcp://host:port`.
     var stratumURL: String { get }
+    /// All that there are.
+    func edges() async -> [EdgeStatus]
+}
+
+extension LiveEdge {
+    public func edges() async -> [EdgeStatus] { [] }
 }
 
 /// One step of a pool's verification.

@@ -48,18 +48,20 @@ public struct SettlementWorker: Sendable {
         let run = try await meter.beginRun(at: clock(), watermark: watermark)
         for (number, start) in stride(from: 0, to: open.count, by: SettlementWorker.chunkSize).enumerated() {
             let chunk = Array(open[start..<min(start + SettlementWorker.chunkSize, open.count)])
-            try await settle(chunk, run: run, chunk: Int64(number), watermark: watermark)
+            try await settle(chunk, run: run, chunk: Int64(number))
         }
         return run
     }
 
-    private func settle(_ chunk: [DeliveryID], run: Int64, chunk number: Int64, watermark: Timestamp) async throws {
+    private func settle(_ chunk: [DeliveryID], run: Int64, chunk number: Int64) async throws {
         guard let first = chunk.first, let last = chunk.last else { return }
+        // In this order: work that is there later than the marks is looked at again.
+        let marks = try await meter.reportMarks(of: gateway.read { state in Set(chunk.compactMap { state.deliveries[$0]?.rig }) })
         let work = try await meter.billableWork(from: first, through: last)
         let totals = gateway.read { state in
             chunk.compactMap { id -> DeliveryTotal? in
                 guard let delivery = state.deliveries[id] else { return nil }
-                let isFinal = SettlementWorker.isFinal(delivery, watermark)
+                let isFinal = SettlementWorker.isFinal(delivery, marks)
                 let billable = work[id] ?? .zero
                 guard isFinal || billable > delivery.settledWork else { return nil }
                 return DeliveryTotal(delivery: id, billableWork: billable, isFinal: isFinal)
@@ -72,10 +74,10 @@ public struct SettlementWorker: Sendable {
         }
     }
 
-    private static func isFinal(_ delivery: Delivery, _ watermark: Timestamp) -> Bool {
+    private static func isFinal(_ delivery: Delivery, _ marks: ReportMarks) -> Bool {
         switch delivery.phase {
         case .running: false
-        case .ended(let at, _): watermark > at + grace
+        case .ended(let at, _): marks.completeUntil(delivery.rig, since: delivery.openedAt) > at + grace
         }
     }
 }

@@ -30,18 +30,36 @@ struct CommittedDirectory: EdgeDirectory {
 }
 
 /// The embedded edge's reports, as commands. The writer stamps them with its own time.
-struct CommandReports: EdgeReports {
-    let writer: MarketWriter
-    let edge: EdgeID
+final class CommandReports: EdgeReports {
+    private let writer: MarketWriter
+    private let edge: EdgeID
+    /// Called before anything can be sold on a rig that came.
+    private let onArrival: @Sendable (RigID, Timestamp) -> Void
+    private let sessions = Mutex(ReportedSessions())
 
-    func rigOnline(_ rig: RigID, session: Int64, versionMask: UInt32, at: Timestamp) {
-        writer.post(.rigOnline(rig, edge: edge, session: session, versionMask: versionMask))
+    init(writer: MarketWriter, edge: EdgeID, onArrival: @escaping @Sendable (RigID, Timestamp) -> Void) {
+        self.writer = writer
+        self.edge = edge
+        self.onArrival = onArrival
     }
 
-    func rigOffline(_ rig: RigID, session: Int64, at: Timestamp) { writer.post(.rigOffline(rig, session: session)) }
+    func rigOnline(_ rig: RigID, session: Int64, versionMask: UInt32, at: Timestamp) {
+        let known = writer.read { $0.rigs[rig]?.lastSession } ?? 0
+        let number = sessions.withLock { sessions in
+            sessions.begin(rig, own: session, versionMask: versionMask, at: at, beyond: known)
+        }
+        onArrival(rig, at)
+        writer.post(.rigOnline(rig, edge: edge, session: number, versionMask: versionMask))
+    }
+
+    func rigOffline(_ rig: RigID, session: Int64, at: Timestamp) {
+        guard let number = sessions.withLock({ $0.end(rig, own: session) }) else { return }
+        writer.post(.rigOffline(rig, session: number))
+    }
 
     func rigMeasured(_ rig: RigID, session: Int64, hashrate: Hashrate, at: Timestamp) {
-        writer.post(.rigMeasured(rig, session: session, hashrate))
+        guard let number = sessions.withLock({ $0.number(of: rig, own: session) }) else { return }
+        writer.post(.rigMeasured(rig, session: number, hashrate))
     }
 
     func poolsUnusable(delivery: DeliveryID, reason: String, at: Timestamp) {
@@ -105,6 +123,13 @@ struct EmbeddedLiveEdge: LiveEdge {
             for slice in rig.slices { result[slice.delivery] = LiveDelivery(hashrate: slice.hashrate1Minute) }
         }
         return result
+    }
+
+    func status() async -> EdgeStatus {
+        EdgeStatus(
+            edge: Server.edgeID, name: "embedded", isEmbedded: true, stratumURL: stratumURL, version: EdgeContact.version,
+            rigs: Int64(await edge.snapshot()?.rigs.count { $0.isOnline } ?? 0), silence: .zero, clockAhead: nil, isSelling: true,
+            backlog: Int64(await edge.backlog()))
     }
 
     func rigs() async -> [RigID: LiveRig] {

@@ -23,14 +23,15 @@ public final class Server: Sendable {
     public let apiPort: Int
     public let stratumURL: String
     /// The port for rigs with TLS; nil without one.
-    public var stratumTLSPort: Int? { edge.tlsPort }
+    public var stratumTLSPort: Int? { edge?.tlsPort }
     /// Ends with an error when another server has taken over the database: then end the process.
     public let deposed: AsyncStream<JournalError>
 
     private let folder: DataFolder
     private let database: Database
     private let market: MarketService
-    private let edge: Edge
+    /// nil where rigs connect to edges in processes of their own only.
+    private let edge: Edge?
     private let api: ServiceGroup
     private let apiRun: Task<Void, any Error>
     private let workers: [Task<Void, Never>]
@@ -43,6 +44,9 @@ public final class Server: Sendable {
         if let flaw = configuration.rules.flaw { throw ServerStartError("The market's rules are invalid: \(flaw)") }
         if let flaw = configuration.transport.flaw { throw ServerStartError("The transport is invalid: \(flaw)") }
         if let flaw = configuration.retention.flaw { throw ServerStartError("Retention is invalid: \(flaw)") }
+        guard configuration.hasEdge || configuration.tablesLocation.dialect == .postgres else {
+            throw ServerStartError("A market without an edge of the server's own needs Postgres: rigs could not connect")
+        }
         _ = try DescriptorBudget.current()
         let folder = try DataFolder(configuration.dataFolder)
         let database: Database
@@ -71,12 +75,13 @@ public final class Server: Sendable {
             onStandby: { logger.info("standing by: another server has this market; this one starts when it has ended") },
             onDeposed: { deposer.yield($0) })
         do {
+            let desk = try await EdgeDesk(configuration, database, market.writer, logger)
             let edge = try await startEdge(
-                configuration, market, MeterStore(database, rawShares: configuration.rawShares), logger)
+                configuration, market, MeterStore(database, rawShares: configuration.rawShares), desk, logger)
             do {
-                return try await start(configuration, folder, database, market, edge, deposed, logger)
+                return try await start(configuration, folder, database, market, edge, desk, deposed, logger)
             } catch {
-                await edge.edge.stop()
+                await edge?.edge.stop()
                 throw error
             }
         } catch {
@@ -87,14 +92,15 @@ public final class Server: Sendable {
 
     private static func start(
         _ configuration: ServerConfiguration, _ folder: DataFolder, _ database: Database, _ market: MarketService,
-        _ edge: (edge: Edge, url: String), _ deposed: AsyncStream<JournalError>, _ logger: Logger
+        _ edge: (edge: Edge, url: String)?, _ desk: EdgeDesk, _ deposed: AsyncStream<JournalError>, _ logger: Logger
     ) async throws -> Server {
+        let live = desk.live(edge.map { EmbeddedLiveEdge(edge: $0.edge, market: market.writer, stratumURL: $0.url) })
         let verifier = ProxyVerifier(
             allowsPrivatePools: configuration.allowsPrivatePools, algorithm: configuration.rules.algorithm,
             minimumDifficulty: configuration.rules.minimumDifficulty, authorities: configuration.transport.poolAuthorities)
         let services = APIServices(
             market: market.writer, directory: AccountStore(database), reports: ReportStore(database),
-            edge: EmbeddedLiveEdge(edge: edge.edge, market: market.writer, stratumURL: edge.url), verifier: verifier,
+            edge: live, verifier: verifier,
             secret: try folder.secret(), now: MarketService.systemClock)
         let (group, run, port) = try await startAPI(configuration, services, logger)
         let settlement = SettlementWorker(gateway: market.writer, meter: MeterStore(database), logger: logger)
@@ -104,15 +110,15 @@ public final class Server: Sendable {
             Task { await settlement.run(every: configuration.settlementInterval) },
             Task { await watch.run(every: configuration.verificationInterval) },
             Task { await retention.run(every: .seconds(3600)) },
-        ]
+        ] + desk.work(live)
         return Server(
-            apiPort: port, stratumURL: edge.url, deposed: deposed, folder: folder, database: database, market: market,
-            edge: edge.edge, api: group, apiRun: run, workers: workers, logger: logger)
+            apiPort: port, stratumURL: live.stratumURL, deposed: deposed, folder: folder, database: database, market: market,
+            edge: edge?.edge, api: group, apiRun: run, workers: workers, logger: logger)
     }
 
     private init(
         apiPort: Int, stratumURL: String, deposed: AsyncStream<JournalError>, folder: DataFolder, database: Database,
-        market: MarketService, edge: Edge, api: ServiceGroup, apiRun: Task<Void, any Error>,
+        market: MarketService, edge: Edge?, api: ServiceGroup, apiRun: Task<Void, any Error>,
         workers: [Task<Void, Never>], logger: Logger
     ) {
         self.apiPort = apiPort
@@ -135,7 +141,7 @@ public final class Server: Sendable {
         _ = await apiRun.result
         for worker in workers { worker.cancel() }
         for worker in workers { await worker.value }
-        await edge.stop()
+        await edge?.stop()
         await market.stop()
         await database.close()
         folder.unlock()
@@ -214,8 +220,12 @@ extension Server {
     }
 
     private static func startEdge(
-        _ configuration: ServerConfiguration, _ market: MarketService, _ meter: MeterStore, _ logger: Logger
-    ) async throws -> (edge: Edge, url: String) {
+        _ configuration: ServerConfiguration, _ market: MarketService, _ meter: MeterStore, _ desk: EdgeDesk, _ logger: Logger
+    ) async throws -> (edge: Edge, url: String)? {
+        let writer = market.writer
+        // Rigs that were connected to an earlier process are away until they come back.
+        _ = try await writer.submit(CommandEnvelope(.edgeStarted(edgeID)))
+        guard configuration.hasEdge else { return nil }
         var settings = EdgeConfiguration(
             host: configuration.stratumHost, port: configuration.stratumPort,
             spoolPath: configuration.file("spool.sqlite"), edge: edgeID,
@@ -234,13 +244,10 @@ extension Server {
         settings.slices = SliceTimes(term: configuration.rules.term)
         settings.allowPrivatePools = configuration.allowsPrivatePools
         configuration.transport.apply(to: &settings)
-        let writer = market.writer
-        // Rigs that were connected to an earlier process are away until they come back.
-        _ = try await writer.submit(CommandEnvelope(.edgeStarted(edgeID)))
         let edge = Edge(
             configuration: settings, directory: CommittedDirectory(market: writer),
-            reports: CommandReports(writer: writer, edge: edgeID), registrar: CommandRegistrar(writer: writer),
-            sink: MeterSink(meter: meter), logger: logger)
+            reports: CommandReports(writer: writer, edge: edgeID, onArrival: desk.noteArrival),
+            registrar: CommandRegistrar(writer: writer), sink: MeterSink(meter: meter), logger: logger)
         writer.onRoutes { edge.apply($0) }
         let port = try await edge.start()
         let running = writer.read { Array($0.deliveries.values.filter(\.isRunning).map(\.id)) }
@@ -254,7 +261,7 @@ extension Server {
     }
 
     /// Eight lots' worth of hashing per share interval: low enough that a rig shows its hashrate soon.
-    private static func startDifficulty(_ rules: MarketRules) -> ShareDifficulty {
+    static func startDifficulty(_ rules: MarketRules) -> ShareDifficulty {
         let eight = rules.highestDifficulty(rules.hashrate(min(Lots(8), rules.mostLots)))
         return ShareDifficulty(units: max(rules.minimumDifficulty.units, eight.units / 2))
     }

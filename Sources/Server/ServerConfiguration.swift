@@ -11,6 +11,8 @@ public struct ServerConfiguration: Sendable {
     public var apiHost = "127.0.0.1"
     /// 0 takes any free port.
     public var apiPort = 8080
+    /// Whether rigs connect to this process; if not, to edges in processes of their own, which need Postgres.
+    public var hasEdge = true
     public var stratumHost = "127.0.0.1"
     /// 0 takes any free port.
     public var stratumPort = 3333
@@ -24,6 +26,9 @@ public struct ServerConfiguration: Sendable {
     public var settlementInterval: Duration = .seconds(300)
     /// How often failed pools that bids wait for are tried again.
     public var verificationInterval: Duration = .seconds(30)
+
+    /// The rigs of an edge in a process of its own count as away after so much silence of it.
+    public var longestEdgeSilence: Duration = .seconds(60)
 
     /// Whether each share becomes a row beside its slot, so that a bill can be traced to headers.
     public var rawShares = true

@@ -3,24 +3,6 @@ internal import Metering
 public import Units
 
 extension MeterStore {
-    public func watermark() async throws -> Timestamp {
-        try await database.read { try MeterStore.watermark($0) }
-    }
-
-    /// The slowest edge sets the mark. One that has shipped nothing yet is complete until its spool was made.
-    static func watermark(_ connection: any SQLConnection) throws -> Timestamp {
-        let row = try connection.queryOne(
-            """
-            SELECT min(coalesce(b.mark, e.mark)) FROM (
-                SELECT edge, max(created_at) AS mark FROM edge_epochs GROUP BY edge
-            ) AS e
-            FULL JOIN (
-                SELECT edge, max(complete_until) AS mark FROM batches GROUP BY edge
-            ) AS b ON b.edge = e.edge
-            """)
-        return Timestamp(microseconds: try row?.optionalInt64(0) ?? 0)
-    }
-
     public func billableWork(from: DeliveryID, through: DeliveryID) async throws -> [DeliveryID: Work] {
         try await database.read { connection in
             let since = try MeterStore.firstMinute(of: from, connection)
@@ -74,5 +56,21 @@ extension MeterStore {
         guard let first = deliveries.min(), let last = deliveries.max() else { return [:] }
         let known = Set(deliveries)
         return try await billableWork(from: first, through: last).filter { known.contains($0.key) }
+    }
+
+    /// The same for some deliveries of many, on Postgres.
+    public func credits(ofFew deliveries: Set<DeliveryID>) async throws -> [DeliveryID: Work] {
+        guard let first = deliveries.min() else { return [:] }
+        let list = deliveries.map(\.description).joined(separator: ",")
+        return try await database.read { connection in
+            let rows = try connection.query(
+                """
+                SELECT delivery, CAST(sum(billable_work) AS BIGINT) FROM meter_slots
+                WHERE delivery = ANY (CAST(CAST($1 AS TEXT) AS BIGINT[])) AND minute >= $2 GROUP BY delivery
+                """, [.text("{\(list)}"), .integer(try MeterStore.firstMinute(of: first, connection))])
+            var work: [DeliveryID: Work] = [:]
+            for row in rows { work[DeliveryID(try row.int64(0))] = Work(units: try row.int64(1)) }
+            return work
+        }
     }
 }

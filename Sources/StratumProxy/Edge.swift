@@ -263,6 +263,21 @@ public final class Edge: Sendable {
         loop.execute { core.value.restore(credits) }
     }
 
+    /// Work of deliveries that is in the database, by whatever edge; what is known to be more stays.
+    public func raiseCredits(_ credits: [DeliveryID: Work]) {
+        let core = core
+        loop.execute { core.value.raiseCredits(credits) }
+    }
+
+    /// Whether sold rigs work for their buyers. While they do not, they work for their fallback pools.
+    public func setSelling(_ isSelling: Bool) {
+        let core = core
+        loop.execute { core.value.setSelling(isSelling) }
+    }
+
+    /// Sealed batches that wait to be shipped; 0 once the edge has stopped.
+    public func backlog() async -> Int { (try? await spool.waitingBatches()) ?? 0 }
+
     public func snapshot() async -> EdgeSnapshot? {
         let core = core
         return try? await loop.submit { core.value.snapshot() }.get()

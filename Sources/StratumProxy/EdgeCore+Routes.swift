@@ -14,7 +14,7 @@ extension EdgeCore {
     /// The pools of all that share a rig are looked at each time, so that they are open when their turn comes.
     func choose(for rig: Rig, on miner: MinerConnection, now: Timestamp) -> Choice {
         var choice = Choice()
-        guard feed.isHealthy else {
+        guard feed.isHealthy, isSelling else {
             chooseFallback(for: rig, on: miner, now: now, &choice)
             return choice
         }

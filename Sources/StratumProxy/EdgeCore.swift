@@ -77,6 +77,7 @@ final class EdgeCore {
     private var hasStopped = false
     private var ticks = 0
     private(set) var isStopping = false
+    private(set) var isSelling = true
     /// When there was a route last, used up or not.
     private(set) var lastDelivery: Timestamp?
 
@@ -326,8 +327,10 @@ final class EdgeCore {
 
     private func rig(_ id: RigID) -> Rig {
         if let known = rigs[id] { return known }
-        let made = Rig(id: id, algorithm: configuration.algorithm, now: now(), slices: configuration.slices)
+        let now = now()
+        let made = Rig(id: id, algorithm: configuration.algorithm, now: now, slices: configuration.slices)
         rigs[id] = made
+        if let update = directory.route(of: id) { take(update, made, now: now) }
         return made
     }
 
@@ -350,19 +353,35 @@ final class EdgeCore {
         places = [:]
         for update in updates {
             let rig = rig(update.rig)
-            guard rig.route.apply(update, now: now) else { continue }
-            lastDelivery = now
-            for route in update.routes {
-                if let credit = credits[route.delivery] { rig.route.restoreCredit(credit, delivery: route.delivery) }
-            }
-            rig.reportedUnusable = []
-            rig.connection?.evaluate()
+            if take(update, rig, now: now) { rig.connection?.evaluate() }
         }
+    }
+
+    /// False if a newer route is known.
+    @discardableResult
+    private func take(_ update: RouteUpdate, _ rig: Rig, now: Timestamp) -> Bool {
+        guard rig.route.apply(update, now: now) else { return false }
+        lastDelivery = now
+        for route in update.routes {
+            if let credit = credits[route.delivery] { rig.route.restoreCredit(credit, delivery: route.delivery) }
+        }
+        rig.reportedUnusable = []
+        return true
     }
 
     /// Work that the database has, beside what the spool still held when it was opened.
     func restore(_ known: [DeliveryID: Work]) {
         for (delivery, work) in known { credits[delivery, default: .zero] += work }
+        takeCredits()
+    }
+
+    /// Work that all edges have delivered so far, at least.
+    func raiseCredits(_ known: [DeliveryID: Work]) {
+        for (delivery, work) in known { credits[delivery] = max(credits[delivery] ?? .zero, work) }
+        takeCredits()
+    }
+
+    private func takeCredits() {
         for rig in rigs.values {
             let restored = rig.route.routes.map(\.delivery).filter { credits[$0] != nil }
             for delivery in restored { rig.route.restoreCredit(credits[delivery] ?? .zero, delivery: delivery) }
@@ -503,6 +522,13 @@ final class EdgeCore {
         } else {
             logger.error("the spool has failed: sold rigs go to their fallback pools")
         }
+        for miner in Array(miners.values) { miner.evaluate() }
+    }
+
+    /// Without a good clock nothing is sold: sold rigs go to their fallback pools, or come back.
+    func setSelling(_ isSelling: Bool) {
+        guard self.isSelling != isSelling else { return }
+        self.isSelling = isSelling
         for miner in Array(miners.values) { miner.evaluate() }
     }
 

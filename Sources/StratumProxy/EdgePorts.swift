@@ -1,4 +1,5 @@
 public import Metering
+public import Routing
 public import Units
 
 /// A rig as the committed state knows it.
@@ -51,6 +52,12 @@ public protocol EdgeDirectory: Sendable {
     func poolTarget(_ id: PoolTargetID) -> PoolTargetEntry?
     /// The farm with this login.
     func farm(user: String) -> FarmEntry?
+    /// The route of a rig that the edge meets for the first time; nil where the edge is told all routes.
+    func route(of rig: RigID) -> RouteUpdate?
+}
+
+extension EdgeDirectory {
+    public func route(of rig: RigID) -> RouteUpdate? { nil }
 }
 
 /// What an edge tells the exchange: called in order, on the edge's event loop, and must not block.

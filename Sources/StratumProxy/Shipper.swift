@@ -9,6 +9,8 @@ actor Shipper {
     private let logger: Logger
     private let wakes: AsyncStream<Void>
     private let waker: AsyncStream<Void>.Continuation
+    /// Said once, until one is shipped again.
+    private var isFailing = false
 
     init(spool: SpoolThread, sink: any BatchSink, times: EdgeConfiguration.SpoolTimes, logger: Logger) {
         self.spool = spool
@@ -58,9 +60,12 @@ actor Shipper {
             guard let batch = try await spool.oldestBatch() else { return .nothing }
             try await sink.deliver(batch.batch, encoded: batch.encoded, digest: batch.digest)
             try await spool.remove(batch)
+            if isFailing { logger.notice("batches are shipped again") }
+            isFailing = false
             return .shipped
         } catch {
-            logger.warning("batch not shipped: \(error)")
+            if !isFailing, !Task.isCancelled { logger.warning("batches wait: \(error)") }
+            isFailing = true
             return .failed
         }
     }

@@ -58,6 +58,10 @@ final class SpoolThread: @unchecked Sendable {
         try await run { store throws(SpoolFailure) in try store.oldestBatch() }
     }
 
+    func waitingBatches() async throws -> Int {
+        try await run { store throws(SpoolFailure) in try store.waitingBatches() }
+    }
+
     func remove(_ batch: ShippableBatch) async throws {
         try await run { store throws(SpoolFailure) in try store.remove(batch) }
     }

@@ -10,8 +10,8 @@ struct Hashspot: AsyncParsableCommand {
             and billed to the satoshi. `hashspot demo` shows a whole market on this machine.
             """,
         subcommands: [
-            ServeCommand.self, AccountCommand.self, MigrateCommand.self, AuditCommand.self, VerifyCommand.self,
-            RebuildCommand.self, BackupCommand.self, ReportCommand.self, DemoCommand.self, RigCommand.self,
-            PoolCommand.self, BenchCommand.self,
+            ServeCommand.self, EdgeCommand.self, AccountCommand.self, MigrateCommand.self, AuditCommand.self, VerifyCommand.self,
+            RebuildCommand.self, BackupCommand.self, ReportCommand.self, DemoCommand.self, RigCommand.self, PoolCommand.self,
+            BenchCommand.self,
         ])
 }

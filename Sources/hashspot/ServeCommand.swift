@@ -39,7 +39,8 @@ struct ServeCommand: AsyncParsableCommand {
             Without --database everything is kept in SQLite files in the --data folder, which is made when missing. With \
             --database it is kept in Postgres (run `hashspot migrate` first); the folder then holds the edge's spool. A second \
             server on a Postgres stands by until the first one has ended or gives no sign of life; a second one on a folder is \
-            refused.
+            refused. On Postgres rigs can also connect to edges in processes of their own, with --no-stratum only to those: see \
+            `hashspot edge --help`.
 
             Ends on Ctrl-C or SIGTERM: orders and deliveries survive, and rigs that come back within 60 seconds go on \
             delivering.
@@ -57,6 +58,9 @@ struct ServeCommand: AsyncParsableCommand {
 
     @Option(help: "The port of the API; 0 takes any free one.")
     var apiPort = 8080
+
+    @Flag(inversion: .prefixedNo, help: "Have an edge for rigs; without one, `hashspot edge` serves them (on Postgres only).")
+    var stratum = true
 
     @Option(help: "The address that rigs connect to.")
     var stratumHost = "127.0.0.1"
@@ -127,7 +131,7 @@ struct ServeCommand: AsyncParsableCommand {
             throw CommandFailure(description: "cannot start: \(operatorText(error))")
         }
         logger.info("serving", metadata: [
-            "api": "http://\(apiHost):\(server.apiPort)", "stratum": "\(server.stratumURL)",
+            "api": "http://\(apiHost):\(server.apiPort)", "stratum": "\(stratum ? server.stratumURL : "none")",
         ])
         if let port = server.stratumTLSPort { logger.info("rigs with TLS", metadata: ["port": "\(port)"]) }
         let deposed = Mutex<String?>(nil)
@@ -153,6 +157,7 @@ struct ServeCommand: AsyncParsableCommand {
         }
         configuration.apiHost = apiHost
         configuration.apiPort = apiPort
+        configuration.hasEdge = stratum
         configuration.stratumHost = stratumHost
         configuration.stratumPort = stratumPort
         configuration.publicStratumURL = publicStratumURL

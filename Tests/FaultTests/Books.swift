@@ -42,7 +42,7 @@ struct Books {
 
     /// Every acknowledged share is in the tables, once, as valid, at the difficulty that its job was assigned; none that
     /// was refused is counted as valid.
-    private func checkSpoolDrained() throws {
+    func checkSpoolDrained() throws {
         var missing = 0
         var known: [[UInt8]: Int] = [:]
         let rigs = market.rigs.map { ($0.id, $0.now) }

@@ -9,7 +9,7 @@ extension FaultTests {
             try await Scene.play("killed rigs and pools") { scene in
                 let market = try FaultMarket(scene, Storage(dataFolder: scene.folder + "/market"))
                 try market.startTrading()
-                let miner = try market.stage.rig(99, of: market.seller, market.fallback)
+                let miner = try market.stage.rig(99, of: market.seller, market.fallback, port: market.server.stratumPort)
                 for round in 1...(Effort.isFull ? 5 : 1) {
                     let rig = try scene.startHashspot("miner", [
                         "rig", "--pool", "stratum+tcp://127.0.0.1:\(market.server.stratumPort)", "--user", miner.user,

@@ -37,11 +37,15 @@ final class ServerProcess: Sendable {
     let apiPort: Int
     let stratumPort: Int
     let incarnation: Incarnation
+    private let options: [String]
     private let program = Mutex<Program?>(nil)
 
-    init(_ name: String, _ scene: Scene, _ storage: Storage, incarnation: Incarnation = Incarnation()) throws {
+    /// - Parameter options: further ones of `serve`
+    init(
+        _ name: String, _ scene: Scene, _ storage: Storage, incarnation: Incarnation = Incarnation(), options: [String] = []
+    ) throws {
         let ports = try Loopback.freePorts(2)
-        (self.name, self.scene, self.storage, self.incarnation) = (name, scene, storage, incarnation)
+        (self.name, self.scene, self.storage, self.incarnation, self.options) = (name, scene, storage, incarnation, options)
         (apiPort, stratumPort) = (ports[0], ports[1])
     }
 
@@ -57,7 +61,7 @@ final class ServerProcess: Sendable {
         let program = try scene.startHashspot(name, [
             "serve", "--api-port", "\(apiPort)", "--stratum-port", "\(stratumPort)", "--market", "demo", "--allow-private-pools",
             "--settlement-interval", "0.5",
-        ] + storage.serverOptions)
+        ] + storage.serverOptions + options)
         self.program.withLock { $0 = program }
     }
 
@@ -94,6 +98,8 @@ final class ServerProcess: Sendable {
 final class FaultMarket: Sendable {
     let scene: Scene
     let server: ServerProcess
+    /// Edges in processes of their own, to which the rigs connect in turn; if there are none, to the server.
+    let edges: [EdgeProcess]
     let stage: Stage
     let rigs: [FaultRig]
     let traders: [Trader]
@@ -109,12 +115,15 @@ final class FaultMarket: Sendable {
     var storage: Storage { server.storage }
 
     /// Prepares everything, and starts everything but the traders.
-    init(_ scene: Scene, _ storage: Storage, rigs: Int = 2, buyers: Int = 3) throws {
+    init(_ scene: Scene, _ storage: Storage, rigs: Int = 2, buyers: Int = 3, edges: Int = 0) throws {
         self.scene = scene
-        server = try ServerProcess("server", scene, storage)
+        server = try ServerProcess("server", scene, storage, options: edges > 0 ? ["--no-stratum"] : [])
         let stage = try Stage(scene, server)
         self.stage = stage
         try server.start()
+        let edgeProcesses = try (0..<edges).map { try EdgeProcess("edge-\($0)", scene, databaseURL: storage.serverURL ?? storage.databaseURL) }
+        for edge in edgeProcesses { try edge.start() }
+        self.edges = edgeProcesses
         let seller = try stage.customer("seller", "seller")
         self.seller = seller
         let bidders = try (0..<buyers).map { try stage.customer("buyer-\($0)", "buyer") }
@@ -125,7 +134,8 @@ final class FaultMarket: Sendable {
         buyerTarget = targets[0]
         let fallback = try stage.target(of: seller, pool: 0)
         self.fallback = fallback
-        self.rigs = try (0..<rigs).map { try stage.rig($0, of: seller, fallback) }
+        let ports = edgeProcesses.isEmpty ? [server.stratumPort] : edgeProcesses.map(\.port)
+        self.rigs = try (0..<rigs).map { try stage.rig($0, of: seller, fallback, port: ports[$0 % ports.count]) }
         let kinds: [(String, Customer, Trader.Kind)] =
             zip(bidders, targets).enumerated().map { ("buyer-\($0)", $1.0, .buyer(targets: [$1.1])) }
             + self.rigs.map { ("seller-\($0.id)", seller, .seller(rig: $0.id)) }

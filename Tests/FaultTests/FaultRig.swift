@@ -24,6 +24,8 @@ final class FaultRig: Sendable {
         /// Shares that have no answer yet.
         var waiting = 0
         var isConnected = false
+        /// What its job builds on: pools of different seeds never have the same.
+        var previousBlock: [UInt8] = []
         var isPaused = false
         var isStopped = false
     }
@@ -31,14 +33,14 @@ final class FaultRig: Sendable {
     let id: Int64
     let user: String
     let password: String
-    private let port: Int
+    private let ports: Mutex<Int>
     private let hashrate: Double
     private let state = Mutex(State())
     private let worker = Mutex<Worker?>(nil)
 
     init(id: Int64, port: Int, user: String, password: String, hashrate: Double = 2_000_000) {
         self.id = id
-        self.port = port
+        ports = Mutex(port)
         self.user = user
         self.password = password
         self.hashrate = hashrate
@@ -67,6 +69,9 @@ final class FaultRig: Sendable {
         worker.withLock { $0.take() }?.join()
     }
 
+    /// Where it connects from now on.
+    func move(to port: Int) { ports.withLock { $0 = port } }
+
     /// Stays connected and finds no further shares, or goes on.
     func setPaused(_ isPaused: Bool) { state.withLock { $0.isPaused = isPaused } }
 
@@ -80,7 +85,7 @@ final class FaultRig: Sendable {
 
     /// One connection to its end.
     private func connection() throws {
-        var connection = Connection(rig: self, socket: try Socket.connect(port: port))
+        var connection = Connection(rig: self, socket: try Socket.connect(port: ports.withLock { $0 }))
         try connection.start()
         while !state.withLock({ $0.isStopped }) {
             try connection.readAll()
@@ -149,6 +154,7 @@ final class FaultRig: Sendable {
                 coinb1: job.job.coinb1, coinb2: job.job.coinb2, branches: job.job.branches, version: job.job.version,
                 previousBlock: job.job.previousBlock, nbits: job.job.nbits)
             extranonce2 = 0
+            rig.state.withLock { $0.previousBlock = job.job.previousBlock.bytes }
             scan()
         }
 

@@ -79,12 +79,12 @@ struct Stage: Sendable {
         return id
     }
 
-    func rig(_ number: Int, of seller: Customer, _ fallback: Int64) throws -> FaultRig {
+    func rig(_ number: Int, of seller: Customer, _ fallback: Int64, port: Int) throws -> FaultRig {
         let made = try ask(seller, "/v1/rigs", "{\"name\":\"rig-\(number)\",\"fallbackPoolTargetID\":\(fallback)}")
         guard let id = made.int("id"), let user = made.text("user"), let password = made.text("password") else {
             throw Broken("a rig's registration lacks something: \(made)")
         }
-        return FaultRig(id: id, port: server.stratumPort, user: user, password: password)
+        return FaultRig(id: id, port: port, user: user, password: password)
     }
 
     private func ask(_ customer: Customer, _ path: String, _ body: String?) throws -> HTTPConnection.Answer {

@@ -87,6 +87,7 @@ extension JSONValue {
     }
 
     var text: String? { if case .string(let text) = self { text } else { nil } }
+    var bool: Bool? { if case .bool(let bool) = self { bool } else { nil } }
     var int: Int64? { if case .number(let digits) = self { Int64(digits) } else { nil } }
     var items: [JSONValue] { if case .array(let items) = self { items } else { [] } }
 }

@@ -23,6 +23,17 @@ import Units
         }
     }
 
+    @Test func edgesAreListed() async throws {
+        try await World().run { (client) async throws in
+            let edges = try await client.get("/v1/edges", as: .admin)["items"].items
+            #expect(edges.map { $0["name"].text } == ["embedded", "berlin-1"])
+            #expect(edges.map { $0["isSelling"].bool } == [true, false])
+            #expect(edges.map { $0["clockAheadMicroseconds"].int } == [nil, -2_500_000])
+            #expect(edges.map { $0["rigs"].int } == [1, 12])
+            #expect(try await client.get("/v1/edges", as: .finance).code == "roleMissing")
+        }
+    }
+
     @Test func plannedRulesTakeEffect() async throws {
         let world = World()
         try await world.run { (client) async throws in

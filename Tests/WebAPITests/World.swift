@@ -165,6 +165,17 @@ struct MemoryEdge: LiveEdge {
 
     var stratumURL: String { "stratum+tcp://market.example:3333" }
 
+    func edges() async -> [EdgeStatus] {
+        [
+            EdgeStatus(
+                edge: EdgeID(2), name: "berlin-1", isEmbedded: false, stratumURL: "stratum+tcp://berlin.example:3333", version: "1",
+                rigs: 12, silence: .milliseconds(500), clockAhead: .milliseconds(-2500), isSelling: false, backlog: 3),
+            EdgeStatus(
+                edge: EdgeID(1), name: "embedded", isEmbedded: true, stratumURL: stratumURL, version: "1", rigs: 1, silence: .zero,
+                clockAhead: nil, isSelling: true, backlog: 0),
+        ]
+    }
+
     func deliveries() async -> [DeliveryID: LiveDelivery] {
         [DeliveryID(1): LiveDelivery(hashrate: Hashrate(hashesPerSecond: 98_765))]
     }

@@ -1,0 +1,63 @@
+internal import Store
+internal import Units
+
+/// Reports of an edge that wait for the database: of what is superseded only the last, so that an outage costs no more than there
+/// are rigs and deliveries. A value.
+struct ReportQueue {
+    /// What a later report supersedes.
+    fileprivate enum Subject: Hashable {
+        case start
+        case arrival(RigID)
+        case departure(RigID)
+        case measurement(RigID)
+        case pools(DeliveryID)
+        case underDelivery(DeliveryID)
+    }
+
+    private var waiting: [Subject: (number: Int64, report: EdgeReport)] = [:]
+    private var lastNumber: Int64 = 0
+
+    var count: Int { waiting.count }
+    var isEmpty: Bool { waiting.isEmpty }
+
+    mutating func add(_ report: EdgeReport) {
+        lastNumber += 1
+        switch report.kind {
+        case .started:
+            waiting = [.start: (lastNumber, report)]
+        case .rigOnline(let rig, _, _):
+            // Says that all before is over.
+            waiting[.departure(rig)] = nil
+            waiting[.measurement(rig)] = nil
+            waiting[.arrival(rig)] = (lastNumber, report)
+        case .rigOffline(let rig, _):
+            // The arrival stays: if the exchange has an earlier session, only that ends it.
+            waiting[.measurement(rig)] = nil
+            waiting[.departure(rig)] = (lastNumber, report)
+        case .rigMeasured(let rig, _, _): waiting[.measurement(rig)] = (lastNumber, report)
+        case .poolsUnusable(let delivery, _): waiting[.pools(delivery)] = (lastNumber, report)
+        case .underDelivered(let delivery, _): waiting[.underDelivery(delivery)] = (lastNumber, report)
+        }
+    }
+
+    /// A part that was handed out, to be named when it has arrived.
+    struct Part {
+        fileprivate var subjects: [(Subject, Int64)] = []
+        var reports: [EdgeReport] = []
+    }
+
+    /// The first so many, in order. They stay until they have arrived.
+    func first(_ most: Int) -> Part {
+        var part = Part()
+        for (subject, item) in waiting.sorted(by: { $0.value.number < $1.value.number }).prefix(most) {
+            part.subjects.append((subject, item.number))
+            part.reports.append(item.report)
+        }
+        return part
+    }
+
+    /// What was superseded meanwhile stays.
+    mutating func remove(_ part: Part) {
+        for (subject, number) in part.subjects where waiting[subject]?.number == number { waiting[subject] = nil }
+    }
+}
