@@ -24,7 +24,8 @@ private final class Apart {
     let clock = SettableClock()
     let edge: SeparateEdge
 
-    init(_ change: (inout ServerConfiguration) -> Void = { _ in }) async throws {
+    init(ahead: Interval = .zero, _ change: (inout ServerConfiguration) -> Void = { _ in }) async throws {
+        clock.set(ahead: ahead)
         market = try await TestMarket(.postgres)
         market.configuration.hasEdge = false
         change(&market.configuration)
@@ -90,6 +91,32 @@ private final class Apart {
         await apart.market.stop()
         #expect(try await apart.market.brokenInvariants() == [])
         try await trade.end()
+    }
+
+    /// An edge that starts with such a clock sells nothing until it is right; its rigs work at home.
+    @Test func aClockThatIsOffAtTheStartSellsNothing() async throws {
+        let apart = try await Apart(ahead: .seconds(-100))
+        let home = try await startPool(seed: 1)
+        let seller = try await apart.market.customer("seller", .seller)
+        let target = try await apart.market.api.call(
+            "POST", "/v1/pool-targets", seller, ["name": "home", "url": home.url, "user": "seller.home"])
+        let registered = try await apart.market.api.call(
+            "POST", "/v1/rigs", seller, ["name": "rig", "fallbackPoolTargetID": target.int("id") ?? 0])
+        let miner = try makeMiner(
+            port: apart.edge.stratumPort, user: registered.text("user") ?? "", password: registered.text("password") ?? "")
+        let mining = Task { try await miner.run() }
+        func status() async throws -> String? {
+            try await apart.market.api.call("GET", "/v1/rigs/\(registered.int("id") ?? 0)", seller).text("status")
+        }
+        try await eventually("the rig works at home") { try await home.pool.snapshot().accepted > 5 }
+        #expect(try await status() == "offline")
+        apart.clock.set(ahead: .zero)
+        try await eventually("the rig can be sold") { try await status() == "online" }
+        mining.cancel()
+        _ = await mining.result
+        await apart.edge.stop()
+        await apart.market.end()
+        _ = try await home.pool.stop()
     }
 
     /// An edge that gives no sign of life: its rigs count as away, while it goes on serving them; when it is heard of again

@@ -100,6 +100,11 @@ public final class SeparateEdge: Sendable {
             clock: parts.configuration.clock, logger: parts.logger)
         if let ahead = knowledge.watch.ahead { reports.setClock(ahead: ahead) }
         reports.started(at: parts.configuration.clock.now())
+        if !knowledge.watch.isSelling {
+            parts.logger.error("the clock is off by more than 2 s: nothing is sold until it is right")
+            edge.setSelling(false)
+            reports.setSelling(false, at: parts.configuration.clock.now())
+        }
         let port = try await edge.start()
         edge.restore(knowledge.credits)
         // An earlier process may have been ahead.
@@ -190,7 +195,17 @@ extension SeparateEdge {
         _ = parts.directory.merge(look.changes)
         let credits = try await MeterStore(parts.databases.forBatches()).credits(of: Array(parts.directory.deliveries))
         return Knowledge(
-            header: header, rules: rules, credits: credits, watch: ClockWatch(), isInContact: true)
+            header: header, rules: rules, credits: credits, watch: try await watch(parts, EdgeRegister(database)), isInContact: true)
+    }
+
+    /// Before anything is sold.
+    private static func watch(_ parts: Parts, _ register: EdgeRegister) async throws -> ClockWatch {
+        let (clock, reading) = (parts.clock, Reading())
+        let time = try await register.time(sending: { reading.begin(clock) }, received: { reading.end() })
+        let times = reading.times
+        var watch = ClockWatch()
+        _ = watch.compared(sent: times.sent, sentSteady: times.began, receivedSteady: times.ended, database: time)
+        return watch
     }
 
     private static func claim(_ parts: Parts, _ register: EdgeRegister, _ holder: [UInt8]) async throws -> EdgeID {

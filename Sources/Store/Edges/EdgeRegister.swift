@@ -114,6 +114,20 @@ public struct EdgeRegister: Sendable {
         }
     }
 
+    /// What the database's clock says.
+    ///
+    /// - Parameter sending: called when the question goes off, `received` when the answer is there
+    public func time(
+        sending: @escaping @Sendable () -> Void, received: @escaping @Sendable () -> Void
+    ) async throws -> Timestamp {
+        try await database.read { connection in
+            sending()
+            let row = try connection.queryOne("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)")
+            received()
+            return Timestamp(microseconds: try row?.int64(0) ?? 0)
+        }
+    }
+
     /// The process ends: its name is free.
     public func resign(_ edge: EdgeID, holder: [UInt8]) async throws {
         _ = try await database.write { connection in
