@@ -9,6 +9,8 @@ public import Units
 /// A random but plausible life of a small market, through a real exchange.
 public struct History {
     public var random: SeededRandom
+    /// Also has farms' logins, curtailments and blocks, which only the fifth version's tables hold.
+    public var hasFleets = false
     public private(set) var exchange: Exchange
     public private(set) var now: Timestamp
     /// What lines have billed.
@@ -225,6 +227,7 @@ public struct History {
         guard let rig = rig(), let farm = farms.isEmpty ? nil : random.pick(farms), farms.count > 2 || random.chance(80) else {
             return .createFarm(owner: rig()?.owner ?? account(), name: "Hof \(name())")
         }
+        if hasFleets, random.chance(35) { return fleet(farm, rig) }
         switch random.int(1...10) {
         case 1...5:
             let own = farms.filter { $0.owner == rig.owner }
@@ -235,6 +238,30 @@ public struct History {
                 instructions: instructions(mayBeImmediate: false, lots: Lots(1)),
                 schedule: random.chance(20) ? schedule() : nil))
         default: return .withdrawFarm(farm.id, owner: random.chance(50) ? nil : farm.owner)
+        }
+    }
+
+    /// Logins and their workers, curtailments, blocks.
+    private mutating func fleet(_ farm: Farm, _ rig: Rig) -> Command {
+        switch random.int(1...12) {
+        case 1...3:
+            let own = state.targets.values.filter { $0.owner == farm.owner }.map(\.id).min()
+            return .fleet(.setLogin(farm.id, owner: farm.owner, FarmLoginChange(
+                name: "hof\(farm.id)", passwordDigest: random.bytes(32), fallback: own, mostRigs: random.int64(1...9))))
+        case 4...6: return .fleet(.registerWorker(farm.id, worker: "w\(random.int(1...3))"))
+        case 7...8:
+            return .fleet(.curtail(
+                farm.id, by: nil, cap: Lots(random.int64(0...12)), ramp: .seconds(random.pick([0, 40])),
+                until: random.chance(60) ? now + .seconds(random.int64(1...60)) : nil))
+        case 9: return .fleet(.liftCurtailment(farm.id, by: farm.owner))
+        case 10...11:
+            guard let target = target() else { return .advance }
+            return .blockFound(BlockReport(
+                edge: EdgeID(1), receivedAt: now, rig: rig.id, delivery: delivery()?.id, target: target.id, hash: random.bytes(32),
+                header: random.bytes(80), poolJob: "№ \(name())", isForwarded: random.chance(80)))
+        default:
+            guard let block = pick(state.blocks.values.sorted { $0.id < $1.id }) else { return .advance }
+            return .blockJudged(block.report.hash, random.pick(BlockVerdict.allCases), poolError: random.int64(-1...30))
         }
     }
 

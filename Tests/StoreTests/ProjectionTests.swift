@@ -21,11 +21,17 @@ struct ProjectionTests {
     static let cases = Seeds.list(3).flatMap { seed in Engine.allCases.map { Case(engine: $0, seed: seed) } }
 
     @Test(arguments: cases)
-    func tablesHoldTheStateOfAnyHistory(_ example: Case) async throws {
+    func tablesHoldTheStateOfAnyHistory(_ example: Case) async throws { try await follow(example, hasFleets: false) }
+
+    @Test(arguments: cases)
+    func andOfAnyWithFleets(_ example: Case) async throws { try await follow(example, hasFleets: true) }
+
+    private func follow(_ example: Case, hasFleets: Bool) async throws {
         try await example.engine.withStorage { storage in
             try await storage.withTables { database in
                 let store = TableStore(database)
                 var history = History(seed: example.seed)
+                history.hasFleets = hasFleets
                 var follower = Follower()
                 var sizes = SeededRandom(seed: example.seed &+ 1)
                 for _ in 0..<12 {
@@ -39,7 +45,7 @@ struct ProjectionTests {
                     try await check(store, history, follower)
                 }
                 try await goOn(from: store, history)
-                guard Seeds.isFixed(example.seed) else { return }
+                guard Seeds.isFixed(example.seed), !hasFleets else { return }
                 #expect(history.billed.count > 3, "the history is too dull")
             }
         }
