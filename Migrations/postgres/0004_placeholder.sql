@@ -1,1 +1,0 @@
--- Keeps the place of the fourth version's migration.
