@@ -10,6 +10,14 @@ extension Rig {
     }
 }
 
+extension MarketState {
+    /// Whether a verified pool's extranonce2 is large enough for rigs that do or do not take another one.
+    fileprivate func takesRigs(like rig: RigAbilities, _ target: PoolTargetID) -> Bool {
+        guard case .verified(let pool)? = targets[target]?.status else { return false }
+        return pool.extranonce2Size >= (rig.takesExtranonce ? 2 : rig.smallestExtranonce2)
+    }
+}
+
 /// What edges report.
 extension Exchange {
     mutating func rigOnline(_ id: RigID, edge: EdgeID, session: Int64, mask: UInt32) throws(Rejection) -> Outcome {
@@ -20,8 +28,8 @@ extension Exchange {
         // A rig that came back rolling bits that its buyer's pools do not allow cannot go on.
         for delivery in state.deliveries(on: id) {
             let targets = state.orders[delivery.bid]?.bid?.targets ?? []
-            // What the rig can do is its own affair, pools that are not verified are the buyer's.
-            let takeAny = targets.contains { state.isVerified($0) }
+            // Its own bits are the rig's affair, pools that take no rig like it are the buyer's.
+            let takeAny = targets.contains { state.takesRigs(like: RigAbilities(word: mask), $0) }
             if state.usable(targets, versionMask: mask).isEmpty {
                 end(delivery, takeAny ? .rigAway : .poolsUnusable, at: time, &returned)
             }

@@ -1,20 +1,24 @@
 /// What a rig said it can do, as one word: edges report it, and the journal and the tables keep it, as its version mask.
 ///
-/// BIP 320 leaves miners bits 13 to 28 of the version, so the lowest is free to say something else.
+/// BIP 320 leaves miners bits 13 to 28 of the version, so the lowest is free to say something else beside such a mask. A
+/// word with any other bit is a mask and nothing else.
 @frozen
 public struct RigAbilities: Hashable, Sendable {
     /// The mask, and in its lowest bit whether the rig takes `mining.set_extranonce`.
     public var word: UInt32
 
+    @usableFromInline static let usualMask: UInt32 = 0x1fff_e000
+
     @inlinable public init(word: UInt32) { self.word = word }
 
     @inlinable public init(versionMask: UInt32, takesExtranonce: Bool) {
-        word = versionMask & ~1 | (takesExtranonce ? 1 : 0)
+        let isUsual = versionMask & ~RigAbilities.usualMask == 0
+        word = isUsual && takesExtranonce ? versionMask | 1 : versionMask
     }
 
     /// The version bits that it rolls (BIP 310).
-    @inlinable public var versionMask: UInt32 { word & ~1 }
-    @inlinable public var takesExtranonce: Bool { word & 1 != 0 }
+    @inlinable public var versionMask: UInt32 { takesExtranonce ? word & ~1 : word }
+    @inlinable public var takesExtranonce: Bool { word & ~RigAbilities.usualMask == 1 }
 
     /// The smallest extranonce2 of a pool that the rig can work for (design, section 7).
     ///
