@@ -47,6 +47,8 @@ struct EdgeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("What sellers are told to point rigs at.", valueName: "stratum+tcp://host:port"))
     var publicStratumURL: String?
 
+    @OptionGroup var transportOptions: TransportOptions
+
     @Flag(help: "Let buyers name pools at private and loopback addresses.")
     var allowPrivatePools = false
 
@@ -99,6 +101,7 @@ struct EdgeCommand: AsyncParsableCommand {
         configuration.publicStratumURL = publicStratumURL
         configuration.allowsPrivatePools = allowPrivatePools
         configuration.rawShares = rawShares
+        configuration.transport = try transportOptions.transport()
         return configuration
     }
 }

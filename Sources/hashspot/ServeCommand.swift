@@ -71,27 +71,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("What sellers are told to point rigs at.", valueName: "stratum+tcp://host:port"))
     var publicStratumURL: String?
 
-    @Option(help: ArgumentHelp("Another port, for rigs that speak TLS; 0 takes any free one.", valueName: "port"))
-    var stratumTlsPort: Int?
-
-    @Option(help: ArgumentHelp(
-        "The certificate that rigs with TLS are shown, and those behind it (PEM); read again when it changes.", valueName: "file"))
-    var tlsCertificate: String?
-
-    @Option(help: ArgumentHelp("The certificate's key (PEM).", valueName: "file"))
-    var tlsKey: String?
-
-    @Option(help: ArgumentHelp("Authorities that pools' certificates may be from, beside the system's (PEM).", valueName: "file"))
-    var poolCa: String?
-
-    @Option(help: ArgumentHelp(
-        "A load balancer, or a network of them: rigs' connections from there begin with a PROXY header (version 1 or 2). "
-            + "May be repeated.", valueName: "network"))
-    var trustProxy: [String] = []
-
-    @Option(help: ArgumentHelp(
-        "A network that is never banned by its address, such as a farm's. May be repeated.", valueName: "network"))
-    var allowNetwork: [String] = []
+    @OptionGroup var transportOptions: TransportOptions
 
     @Option(help: """
         The market: sha256d (lots of 1 TH/s), scrypt (lots of 1 MH/s), or for processors demo (SHA-256d, lots of 100 kH/s) \
@@ -161,7 +141,7 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.stratumHost = stratumHost
         configuration.stratumPort = stratumPort
         configuration.publicStratumURL = publicStratumURL
-        configuration.transport = try transport()
+        configuration.transport = try transportOptions.transport()
         configuration.rules = market.rules
         configuration.allowsPrivatePools = allowPrivatePools
         configuration.settlementInterval = .milliseconds(Int64(settlementInterval * 1000))
@@ -170,21 +150,5 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.retention.slotDays = slotDays
         if market.isDemo { configuration.verificationInterval = .seconds(5) }
         return configuration
-    }
-
-    private func transport() throws -> StratumTransport {
-        var transport = StratumTransport()
-        switch (stratumTlsPort, tlsCertificate, tlsKey) {
-        case (nil, nil, nil): break
-        case (let port?, let certificate?, let key?):
-            guard (0...65_535).contains(port) else { throw CommandFailure(description: "--stratum-tls-port is not from 0 to 65535") }
-            transport.tls = .init(port: port, certificatePath: certificate, keyPath: key)
-        default: throw CommandFailure(description: "--stratum-tls-port, --tls-certificate and --tls-key go together")
-        }
-        transport.poolAuthorities = poolCa
-        transport.trustedProxies = trustProxy
-        transport.allowedNetworks = allowNetwork
-        if let flaw = transport.flaw { throw CommandFailure(description: flaw) }
-        return transport
     }
 }

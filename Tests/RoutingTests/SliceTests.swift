@@ -56,7 +56,8 @@ struct SliceTests {
     func randomRigs() {
         var (beyond, all, worst) = (0, 0, 0.0)
         run(hours: 2, { layout, random in
-            layout.hashesPerShare = layout.hashrate.hashesPerSecond / Algorithm.sha256d.hashesPerUnit * Algorithm.sha256d.hashesPerUnit * random.int64(1...5)
+            let unit = Algorithm.sha256d.hashesPerUnit
+            layout.hashesPerShare = layout.hashrate.hashesPerSecond / unit * unit * random.int64(1...5)
         }, { layout, outcome, planned, place in
             let (got, fair) = (outcome.work[planned.id] ?? 0, outcome.fair[planned.id] ?? 0)
             let whole = fair * 100 / Double(planned.percent)
