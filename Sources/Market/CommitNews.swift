@@ -1,4 +1,4 @@
-public import Exchange
+internal import Exchange
 public import Routing
 public import Units
 

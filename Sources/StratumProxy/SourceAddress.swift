@@ -24,12 +24,12 @@ public struct SourceAddress: Sendable, Hashable, CustomStringConvertible {
 
     /// An address as people write it, without a port.
     init?(parsing text: String) {
-        var v4 = in_addr()
-        var v6 = in6_addr()
+        var v4 = [UInt8](repeating: 0, count: 4)
+        var v6 = [UInt8](repeating: 0, count: 16)
         if inet_pton(AF_INET, text, &v4) == 1 {
-            self.init(withUnsafeBytes(of: v4) { Array($0) })
+            self.init(v4)
         } else if inet_pton(AF_INET6, text, &v6) == 1 {
-            self.init(withUnsafeBytes(of: v6) { Array($0) })
+            self.init(v6)
         } else {
             return nil
         }
@@ -57,7 +57,7 @@ public struct SourceAddress: Sendable, Hashable, CustomStringConvertible {
     public var description: String {
         var buffer = [CChar](repeating: 0, count: 64)
         if isV4 {
-            var v4 = in_addr(s_addr: UInt32(truncatingIfNeeded: low).bigEndian)
+            var v4 = UInt32(truncatingIfNeeded: low).bigEndian
             inet_ntop(AF_INET, &v4, &buffer, socklen_t(buffer.count))
         } else {
             var words = (high.bigEndian, low.bigEndian)

@@ -1,4 +1,4 @@
-public import Database
+internal import Database
 internal import Routing
 internal import Units
 

@@ -1,6 +1,6 @@
 public import Database
 internal import Routing
-public import Units
+internal import Units
 
 /// What edges are told, in Postgres: published by the server that writes, followed by edges.
 public struct EdgeFeedStore: Sendable {
