@@ -33,6 +33,7 @@ public struct ProxyBenchmarkEdge: Sendable {
         configuration.shareInterval = shareInterval
         configuration.takesAnyHash = true
         configuration.limits.connectionsPerPool = 200
+        configuration.limits.sharesPerConnectionAndSecond = 100_000
         var logger = Logger(label: "bench") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = .error
         let edge = Edge(

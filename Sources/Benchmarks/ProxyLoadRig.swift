@@ -72,6 +72,9 @@ final class ProxyLoadRig: ChannelInboundHandler {
     private var counter: UInt32 = 0
     private var nextID = 3
     private var isReady = false
+    private(set) var isClosed = false
+    private(set) var linesSeen = 0
+    var hasJob: Bool { isReady }
     /// When the shares without an answer were sent, the oldest first: answers come in that order.
     private var sent: [UInt64] = []
     private var firstSent = 0
@@ -108,12 +111,18 @@ final class ProxyLoadRig: ChannelInboundHandler {
             return start
         }
         load.read(lines: count)
+        linesSeen += count
         bytes.moveReaderIndex(forwardBy: used)
         if bytes.readableBytes > 0 { rest = bytes }
         if load.window > 0, isReady, firstSent == sent.count { submit(load.window) }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        isClosed = true
+        channel = nil
+    }
 
     func close() {
         channel?.close(promise: nil)

@@ -163,7 +163,16 @@ final class ProxyStage: Sendable {
                 }
             }
         }
-        try await wait(until: { parts.value.load.ready >= rigs }, "jobs of all rigs")
+        do {
+            try await wait(until: { parts.value.load.ready >= rigs }, "jobs of all rigs")
+        } catch {
+            let state = await onLoop {
+                let all = parts.value
+                return "\(all.rigs.count) connected, \(all.load.ready) have a job, \(all.rigs.filter(\.isClosed).count) were closed; "
+                    + "of those without: \(all.rigs.filter { !$0.hasJob }.prefix(5).map { "\($0.number): \($0.linesSeen) lines" })"
+            }
+            throw ProxyBenchmark.Failure(description: "not all rigs got a job in a minute: \(state ?? "")")
+        }
     }
 
     /// Ends the connections of all rigs.

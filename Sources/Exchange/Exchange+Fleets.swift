@@ -261,6 +261,9 @@ extension MarketState {
     /// Rigs that came by a farm's login.
     public func loginCount(of farm: FarmID) -> Int { rigsByLogin.count(of: farm) }
 
+    /// Rigs that came by a farm's login, whatever farm they are in now.
+    public func rigs(byLoginOf farm: FarmID) -> [RigID] { rigsByLogin.members(of: farm).sorted() }
+
     /// Rigs of a farm that may not hash now.
     public func cutCount(of farm: FarmID) -> Int { cutsByFarm.count(of: farm) }
 }

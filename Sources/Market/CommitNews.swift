@@ -22,7 +22,7 @@ public struct CommitNews: Sendable {
         case .poolTargetCreated(let target): targets.insert(target.id)
         case .fleet(.rigsCut(_, let cut)): rigs.formUnion(cut)
         case .fleet(.rigsReadmitted(_, let back)): rigs.formUnion(back)
-        case .fleet(.loginSet(let login)): rigs.formUnion(state.rigs(of: login.farm).map(\.id))
+        case .fleet(.loginSet(let login)): rigs.formUnion(state.rigs(byLoginOf: login.farm))
         case .fleet(.curtailed), .fleet(.curtailmentEnded), .fleet(.returnsPlanned), .blockFound, .blockJudged: break
         case .marketDefined, .entryPosted, .poolTargetChanged, .rigOnline, .rigOffline, .rigMeasured, .orderPlaced, .askOffered,
             .orderSuspended, .orderResumed, .orderStamped, .orderClosed, .deliveryOpened, .deliveryEnded, .lineSettled,

@@ -144,9 +144,16 @@ enum MarketRoutes {
     }
 
     private static func routes(of rig: Rig, in state: MarketState) -> [Route] {
-        let mask: UInt32 = if case .online(_, _, let mask) = rig.presence { mask } else { 0 }
         return state.deliveries(on: rig.id).compactMap { delivery in
-            let targets = state.usable(state.orders[delivery.bid]?.bid?.targets ?? [], versionMask: mask)
+            let named = state.orders[delivery.bid]?.bid?.targets ?? []
+            // A rig that is away for a moment keeps its routes, whatever it will be able to do.
+            let targets = if case .online(_, _, let mask) = rig.presence {
+                state.usable(named, versionMask: mask)
+            } else {
+                named.filter { target in
+                    if case .verified? = state.targets[target]?.status { true } else { false }
+                }
+            }
             guard !targets.isEmpty else { return nil }
             return Route(
                 delivery: delivery.id, bid: delivery.bid, targets: targets, validUntil: delivery.expiresAt,

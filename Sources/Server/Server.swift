@@ -249,12 +249,11 @@ extension Server {
             reports: CommandReports(writer: writer, edge: edgeID, onArrival: desk.noteArrival),
             registrar: CommandRegistrar(writer: writer), sink: MeterSink(meter: meter), logger: logger)
         writer.onRoutes { edge.apply($0) }
-        let port = try await edge.start()
+        // Before the edge ships what an earlier process left in its spool: it counts that itself.
         let running = writer.read { Array($0.deliveries.values.filter(\.isRunning).map(\.id)) }
-        do { edge.restore(try await meter.credits(of: running)) } catch {
-            await edge.stop()
-            throw error
-        }
+        let credits = try await meter.credits(of: running)
+        let port = try await edge.start()
+        edge.restore(credits)
         edge.apply(writer.allRoutes())
         let url = configuration.publicStratumURL ?? "stratum+tcp://\(configuration.stratumHost):\(port)"
         return (edge, url)

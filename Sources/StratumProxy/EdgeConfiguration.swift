@@ -111,6 +111,8 @@ public struct EdgeConfiguration: Sendable {
         public var invalidSharesInARow = 500
         /// A rig that would find more shares than this at a pool's difficulty is not sent there; the pool is asked for more.
         public var sharesPerRigAndSecond = 20
+        /// Shares of one connection in the long run, thirty times as many at once; it is closed.
+        public var sharesPerConnectionAndSecond = 60
         /// Bytes waiting for a peer that does not read; it is closed.
         public var outputBytes = 256 * 1024
         /// Shares waiting for their commit; further ones are answered 20.

@@ -42,6 +42,7 @@ extension EdgeCore {
         for route: Route, _ rig: Rig, _ miner: MinerConnection, _ now: Timestamp, _ choice: inout Choice
     ) -> Place {
         var isOpening = false
+        var isAnyBad = false
         var skipped: [SkippedTarget] = []
         /// One that failed lately: better than none.
         var recovering: Placement?
@@ -59,12 +60,15 @@ extension EdgeCore {
                 if now - since < configuration.pools.patience, recovering == nil { return .opening }
                 isOpening = true
             case .unusable(let reason):
+                isAnyBad = true
                 skipped.append(SkippedTarget(target: target, reason: reason))
+            case .unfit(let reason): skipped.append(SkippedTarget(target: target, reason: reason))
             }
         }
         if let recovering { return .ready(recovering) }
         if isOpening { return .opening }
-        reportUnusable(route, rig, skipped, now: now)
+        // Pools that only this rig cannot work for are good for the buyer's other rigs.
+        if isAnyBad { reportUnusable(route, rig, skipped, now: now) }
         return .none
     }
 

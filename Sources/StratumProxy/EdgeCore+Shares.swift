@@ -86,7 +86,7 @@ extension EdgeCore {
     ) {
         if checked.meetsNetwork { rig.counts.blocks += 1 }
         if let reason = RejectReason(checked) { rig.figures.refuse(reason) }
-        miner.countInvalid(checked.verdict != .valid && checked.verdict != .stale)
+        if checked.verdict != .stale { miner.countInvalid(checked.verdict != .valid) }
         switch checked.verdict {
         case .valid: rig.counts.valid += 1
         case .stale: rig.counts.stale += 1

@@ -180,15 +180,19 @@ final class EdgeCore {
         guard !isStopping, miners.count + awaitingHeader + doorway.waiting < configuration.limits.minerConnections else {
             return channel.close(promise: nil)
         }
+        // Those that may not come in at all must not keep others waiting.
+        if let peer = SourceAddress(channel.remoteAddress), !isTrustedProxy(peer), case .refused = door.admission(of: peer, now: now()) {
+            return channel.close(promise: nil)
+        }
         if try doorway.admits(channel, usesTLS: usesTLS, now: now()) { try enter(channel, usesTLS: usesTLS) }
     }
+
+    private func isTrustedProxy(_ peer: SourceAddress) -> Bool { configuration.trustedProxies.contains { $0.contains(peer) } }
 
     /// A load balancer's connection says first who is behind it.
     private func enter(_ channel: any Channel, usesTLS: Bool) throws {
         let peer = SourceAddress(channel.remoteAddress)
-        guard let peer, configuration.trustedProxies.contains(where: { $0.contains(peer) }) else {
-            return try admit(channel, source: peer, usesTLS: usesTLS)
-        }
+        guard let peer, isTrustedProxy(peer) else { return try admit(channel, source: peer, usesTLS: usesTLS) }
         awaitingHeader += 1
         try channel.pipeline.syncOperations.addHandler(ProxyHandler(core: self) { [unowned self] header in
             try admit(channel, source: header.source, usesTLS: usesTLS)
@@ -234,7 +238,8 @@ final class EdgeCore {
     private func leave(_ miner: MinerConnection, now: Timestamp) {
         door.left(miner.source)
         putAside(miner, now: now)
-        let wasShort = miner.loggedInAt.map { now - $0 < .seconds(5) } ?? true
+        // A rig that is banned or curtailed is not held against its address.
+        let wasShort = miner.loggedInAt.map { now - $0 < .seconds(5) } ?? !miner.isIdentified
         if wasShort, !isStopping { count(.churn, miner, now: now) }
     }
 
@@ -253,6 +258,8 @@ final class EdgeCore {
             tell(door.failedLogin(user: login.user, from: miner.source, now: now))
             return .refused(.unauthorized)
         }
+        miner.isIdentified = true
+        door.loggedIn(from: miner.source)
         guard let entry else {
             return farm.map { farmLogins.admit($0.farm, $0.worker, login, id: id, on: miner) } ?? .refused(.unauthorized)
         }
@@ -262,7 +269,6 @@ final class EdgeCore {
         guard !entry.isCurtailed else {
             return .refused(StratumError(code: 24, text: "Curtailed: the farm's owner has sent this rig away"))
         }
-        door.loggedIn(from: miner.source)
         if let present = miner.rig, present.id != entry.id {
             guard let owner = present.entry?.owner, owner == entry.owner else {
                 return .refused(StratumError(code: 24, text: "A rig of another owner is on this connection"))
@@ -304,9 +310,12 @@ final class EdgeCore {
 
     private func freePrefix(at counter: Int64) -> UInt16? {
         if let prefix = spaces.takePrefix(at: counter) { return prefix }
-        while let rested = shelf.dropOldest() {
+        // A few only: each costs a search, and sessions of which jobs live free nothing.
+        for _ in 0..<4 {
+            guard let rested = shelf.dropOldest() else { break }
             spaces.release(prefix: rested)
-            if let prefix = spaces.takePrefix() { return prefix }
+            let counter = (Int64(rested) - Int64(configuration.firstPrefix) + 65_536) % 65_536 + 1
+            if let prefix = spaces.takePrefix(at: counter) { return prefix }
         }
         return nil
     }
@@ -342,7 +351,13 @@ final class EdgeCore {
         rig.connection = miner
         rig.startSession(miner.number, now: now)
         rig.figures.begin(userAgent: miner.session.userAgent)
-        reports.rigOnline(rig.id, session: miner.number, versionMask: miner.abilities.word, at: now)
+        // Some ask for extranonces only after their login: what the rig could do before it can until it says otherwise.
+        var abilities = miner.abilities
+        if let before = rig.reportedAbilities, before.takesExtranonce, before.versionMask == abilities.versionMask {
+            abilities = before
+        }
+        rig.reportedAbilities = abilities
+        reports.rigOnline(rig.id, session: miner.number, versionMask: abilities.word, at: now)
     }
 
     // MARK: routes
@@ -399,7 +414,8 @@ final class EdgeCore {
         case .ready(let connection):
             choice.destination = Placement(connection: connection, delivery: nil, target: entry.fallback)
         case .opening: break
-        case .unusable(let reason): choice.skipped.append(SkippedTarget(target: entry.fallback, reason: reason))
+        case .unusable(let reason), .unfit(let reason):
+            choice.skipped.append(SkippedTarget(target: entry.fallback, reason: reason))
         }
     }
 
@@ -471,6 +487,10 @@ final class EdgeCore {
         }
         // A tenth of the miners at each tick: each gets its turn once a second.
         for miner in Array(turns[ticks % 10].values) { everySecond(miner, now) }
+        if ticks % 36_000 == 0 {
+            let running = Set(rigs.values.flatMap { $0.route.routes.map(\.delivery) })
+            credits = credits.filter { running.contains($0.key) }
+        }
         if ticks % 10 == 0 {
             places = [:]
             forgetDeadJobs(now)
@@ -526,6 +546,9 @@ final class EdgeCore {
     }
 
     /// Without a good clock nothing is sold: sold rigs go to their fallback pools, or come back.
+    /// Sold rigs work for their buyers.
+    var isServing: Bool { feed.isHealthy && isSelling }
+
     func setSelling(_ isSelling: Bool) {
         guard self.isSelling != isSelling else { return }
         self.isSelling = isSelling

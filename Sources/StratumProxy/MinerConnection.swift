@@ -15,6 +15,8 @@ final class MinerConnection: LineReceiver {
     private let isStrict: Bool
     /// When its rig logged in.
     private(set) var loggedInAt: Timestamp?
+    /// It knew a rig's password, whether that may work now or not.
+    var isIdentified = false
     private let output: LineOutput
     private(set) var session: MinerSession
     private var named: RigSession?
@@ -27,6 +29,7 @@ final class MinerConnection: LineReceiver {
     private var invalidInARow = 0
     private(set) var isClosed = false
     private var lines = LineBudget.miners
+    private var shareBudget: LineBudget
     private var watch: SilenceWatch
     /// Shares by worker; empty as long as there is only one.
     private(set) var workerCounts: [String: ShareCounts] = [:]
@@ -65,6 +68,8 @@ final class MinerConnection: LineReceiver {
         manners.algorithm = configuration.algorithm
         session = MinerSession(manners, connectedAt: now)
         watch = SilenceWatch(limit: configuration.idle, now: now)
+        let most = Int64(configuration.limits.sharesPerConnectionAndSecond)
+        shareBudget = LineBudget(burst: most * 30, perSecond: most)
         output = LineOutput(channel: channel, queue: core.flushes, limit: configuration.limits.outputBytes)
         jobs = RigJobTable(limit: configuration.limits.jobsPerRig)
         wish = DifficultyWish(
@@ -119,9 +124,9 @@ final class MinerConnection: LineReceiver {
         guard !isClosed else { return }
         watch.heard()
         let action = session.receive(line)
-        guard action.isShare || lines.take(now: core.now()) else {
-            core.count(.malformed, self, now: core.now())
-            return close("too many lines")
+        guard action.isShare ? shareBudget.take(now: core.now()) : lines.take(now: core.now()) else {
+            core.count(action.isShare ? .invalidShares : .malformed, self, now: core.now())
+            return close(action.isShare ? "too many shares" : "too many lines")
         }
         carryOut(action)
     }
@@ -136,6 +141,9 @@ final class MinerConnection: LineReceiver {
         for upstream in watched.values { upstream.forget(self) }
         watched = [:]
         core.closed(self)
+        // They lead to pool connections, and those to rigs.
+        jobs = RigJobTable(limit: 1)
+        assignment = nil
     }
 
     private func carryOut(_ action: MinerSession.Action) {
@@ -144,8 +152,7 @@ final class MinerConnection: LineReceiver {
         case .reply(let bytes): send(bytes)
         case .subscribesExtranonce(let bytes):
             send(bytes)
-            if let rig { core.reports.rigOnline(rig.id, session: number, versionMask: abilities.word, at: core.now()) }
-            evaluate()
+            abilitiesChanged()
         case .malformed(_, let bytes):
             send(bytes)
             countInvalid(true)
@@ -167,7 +174,13 @@ final class MinerConnection: LineReceiver {
     private func configured(_ extensions: MinerSession.Extensions, _ reply: [UInt8]) {
         send(reply)
         if let minimum = extensions.minimumDifficulty { wish.require(minimum, now: core.now()) }
-        guard extensions.versionMask != nil, let rig else { return }
+        if extensions.versionMask != nil || extensions.subscribesExtranonce { abilitiesChanged() }
+    }
+
+    /// Tells the exchange, if it knows otherwise.
+    private func abilitiesChanged() {
+        guard let rig, rig.reportedAbilities != abilities else { return }
+        rig.reportedAbilities = abilities
         core.reports.rigOnline(rig.id, session: number, versionMask: abilities.word, at: core.now())
         evaluate()
     }
@@ -262,6 +275,7 @@ final class MinerConnection: LineReceiver {
     // MARK: where it works
 
     func watches(_ upstream: Upstream) { watched[ObjectIdentifier(upstream)] = upstream }
+    func unwatches(_ upstream: Upstream) { watched[ObjectIdentifier(upstream)] = nil }
 
     /// Hashes per second over the last minute, as last looked at.
     private(set) var hashrate: Double = 0
@@ -275,7 +289,7 @@ final class MinerConnection: LineReceiver {
             evaluate()
         }
         if wish.adjust(now: now) { reissueIfFarOff() }
-        if isThorough || rig.route.isShared { rig.mark(isWorking: isWorking, now: now) }
+        if isThorough || rig.route.isShared { rig.mark(isWorking: isWorking, isServing: core.isServing, now: now) }
     }
 
     /// Its pool connection is gone; what it has goes on until there is something better.

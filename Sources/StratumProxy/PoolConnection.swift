@@ -181,6 +181,8 @@ final class PoolConnection: PoolLinkOwner {
         works = []
         current = nil
         upstream.ended(self, end, now: now)
+        // Rigs may keep jobs of it, and with them this.
+        rigs = [:]
     }
 
     func close(_ reason: LinkEnd = .closedByUs) { link?.close(reason) }

@@ -63,6 +63,9 @@ final class ProxyHandler: ChannelInboundHandler, RemovableChannelHandler {
         context.fireChannelInactive()
     }
 
+    /// Also of channels that never became active.
+    func handlerRemoved(context: ChannelHandlerContext) { finish() }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard !isDone else { return context.fireErrorCaught(error) }
         context.close(promise: nil)

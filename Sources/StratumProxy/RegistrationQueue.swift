@@ -93,7 +93,7 @@ struct RegistrationQueue<Waiter> {
             resting.removeAll { !(now < $0.until) }
             ready += over.map(\.user)
         }
-        let late = entries.filter { !$0.value.isInFlight && !(now < $0.value.since + limits.timeout) }.map(\.key)
+        let late = Set(entries.filter { !$0.value.isInFlight && !(now < $0.value.since + limits.timeout) }.keys)
         guard !late.isEmpty else { return [] }
         resting.removeAll { late.contains($0.user) }
         return late.sorted().flatMap { settle($0) }

@@ -21,6 +21,8 @@ final class Rig {
     /// Of those deliveries whose time and work are not used up.
     private var sold: [DeliveryID: DeliveryMeter] = [:]
     private var reported: Double?
+    /// What the exchange was told that it can do.
+    var reportedAbilities: RigAbilities?
 
     init(id: RigID, algorithm: Algorithm = .sha256d, now: Timestamp, slices: SliceTimes = SliceTimes()) {
         self.id = id
@@ -42,13 +44,15 @@ final class Rig {
     }
 
     /// Time passed. To be called every second or so.
-    func mark(isWorking: Bool, now: Timestamp) {
+    ///
+    /// - Parameter isServing: whether sold rigs work for their buyers at all
+    func mark(isWorking: Bool, isServing: Bool = true, now: Timestamp) {
         recent.mark(active: true, at: now)
         long.mark(active: isWorking, at: now)
         let running = Set(route.routesInForce(now: now).map(\.delivery))
         sold = sold.filter { running.contains($0.key) }
         for delivery in running {
-            let isServed = !route.isShared || route.current == .delivery(delivery)
+            let isServed = isServing && (!route.isShared || route.current == .delivery(delivery))
             sold[delivery, default: DeliveryMeter(algorithm: algorithm, now: now)].mark(isServed: isServed, at: now)
         }
     }
@@ -88,7 +92,7 @@ final class Rig {
     ) -> [(delivery: DeliveryID, hashrate: Hashrate)] {
         guard let difficulty else { return [] }
         let all = Double(route.claims(now: now).reduce(0) { $0 &+ $1.hashrate.hashesPerSecond })
-        return route.routesInForce(now: now).compactMap { route in
+        let found: [(delivery: DeliveryID, hashrate: Hashrate)] = route.routesInForce(now: now).compactMap { route in
             let hashrate = Double(route.hashrate.hashesPerSecond)
             let expected = self.route.isShared ? all : hashrate
             guard let part = sold[route.delivery]?.shortfall(expected: expected, difficulty: difficulty, now: now) else {
@@ -96,6 +100,12 @@ final class Rig {
             }
             return (route.delivery, Hashrate(rounding: hashrate * part))
         }
+        // The exchange takes it for what the rig can do: that is measured anew.
+        if !found.isEmpty {
+            reported = nil
+            long = WorkWindow(width: .seconds(60), count: 60, now: now)
+        }
+        return found
     }
 
     /// The deliveries on it, for display.

@@ -59,12 +59,12 @@ struct ShareChecker {
         if hashed.meetsShare || hashed.meetsNetwork, !work.space.insert(hashed.hash, limit: sharesPerCoinbase) {
             checked.verdict = .invalid
             checked.refusal = .other("Too many shares for one job")
-        } else if isStale {
-            checked.verdict = .stale
-            checked.refusal = .stale
         } else if !hashed.meetsShare {
             checked.verdict = .lowDifficulty
             checked.refusal = .lowDifficulty
+        } else if isStale {
+            checked.verdict = .stale
+            checked.refusal = .stale
         }
     }
 

@@ -65,7 +65,8 @@ final class SpoolStore {
     private var waitingBytes: Int64 = 0
 
     /// Odd, so that starts do not meet the same prefixes again (they are the numbers' low 16 bits) for 65,536 starts.
-    static let sessionsReserved: Int64 = 8209
+    /// Many: a fleet that comes back takes two for each rig while the next ones are being reserved.
+    static let sessionsReserved: Int64 = 32_771
 
     init(path: String, edge: EdgeID, maximalBytes: Int64) throws(SpoolFailure) {
         self.edge = edge

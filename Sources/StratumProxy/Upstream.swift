@@ -36,7 +36,10 @@ enum PoolStanding {
     case ready(PoolConnection)
     /// Not yet, or not again; since when.
     case opening(since: Timestamp)
+    /// By nobody.
     case unusable(String)
+    /// By this rig; others may.
+    case unfit(String)
 }
 
 /// A pool as one user, with its connections and its health.
@@ -119,13 +122,15 @@ final class Upstream {
         if let pause, now < pause.until { return .unusable(pause.reason) }
         let ready = connections.filter { $0.isUsable && !$0.isLeaving }
         if let attached = miner.attached, attached.upstream === self, attached.isUsable, !attached.isLeaving || ready.isEmpty {
-            if let obstacle = attached.obstacle(for: miner) { return .unusable(obstacle) }
+            if let obstacle = attached.obstacle(for: miner) { return attached.defect == nil ? .unfit(obstacle) : .unusable(obstacle) }
             return .ready(attached)
         }
         if ready.isEmpty, let leaving = connections.first(where: { $0.isUsable && !$0.isFull && $0.obstacle(for: miner) == nil }) {
             return .ready(leaving)
         }
-        if let obstacle = ready.first?.obstacle(for: miner) { return .unusable(obstacle) }
+        if let first = ready.first, let obstacle = first.obstacle(for: miner) {
+            return first.defect == nil ? .unfit(obstacle) : .unusable(obstacle)
+        }
         if let free = ready.first(where: { !$0.isFull }) { return .ready(free) }
         if let defect = connections.lazy.compactMap(\.defect).first { return .unusable(defect) }
         return opening(hasReady: !ready.isEmpty, now: now)
@@ -134,7 +139,7 @@ final class Upstream {
     private func opening(hasReady: Bool, now: Timestamp) -> PoolStanding {
         if !connections.contains(where: { !$0.isReady }), !(now < nextAttempt) {
             guard connections.count < core.configuration.limits.connectionsPerPool else {
-                return .unusable("too many connections to this pool")
+                return .unfit("too many connections to this pool")
             }
             open(now: now)
         }
@@ -158,6 +163,7 @@ final class Upstream {
     func changed() {
         let all = watchers
         watchers = [:]
+        for miner in all.values { miner.unwatches(self) }
         for miner in all.values { miner.evaluate() }
     }
 
@@ -180,6 +186,8 @@ final class Upstream {
 
     /// A connection has its first job, or speaks again after a silence.
     func becameReady(_ connection: PoolConnection) {
+        let isFurther = !hasFailed && !connections.contains(where: \.isLeaving)
+            && connections.contains { $0 !== connection && $0.isUsable }
         if hasFailed { startRecovery(now: core.now()) }
         troubleSince = nil
         crowdedSince = nil
@@ -187,7 +195,16 @@ final class Upstream {
         loginRefused = false
         lastEnd = nil
         core.logger.info("pool connection ready", metadata: metadata)
-        changed()
+        if isFurther { admitWaiting(core.configuration.limits.rigsPerPoolConnection) } else { changed() }
+    }
+
+    /// A further connection: of those that wait, as many look again as it has room for, and one more, which opens the next. A
+    /// fleet that comes at once opens many connections; to let all of it look at each would cost more than everything else.
+    private func admitWaiting(_ most: Int) {
+        var coming: [MinerConnection] = []
+        for miner in watchers.values where miner.isWaiting && coming.count <= most { coming.append(miner) }
+        for miner in coming { watchers[ObjectIdentifier(miner)] = nil }
+        for miner in coming { miner.evaluate() }
     }
 
     func ended(_ connection: PoolConnection, _ end: LinkEnd, now: Timestamp) {
