@@ -54,6 +54,16 @@ CREATE TABLE edge_rigs (
 
 CREATE INDEX edge_rigs_serial ON edge_rigs (serial);
 
+-- Farms' logins: a miner that comes as a worker of one becomes a rig.
+CREATE TABLE edge_farms (
+    farm            BIGINT PRIMARY KEY,
+    serial          BIGINT NOT NULL,
+    stratum_user    TEXT NOT NULL,                          -- what stands before the worker's name
+    password_digest BYTEA NOT NULL
+);
+
+CREATE INDEX edge_farms_serial ON edge_farms (serial);
+
 CREATE TABLE edge_pools (
     target        BIGINT PRIMARY KEY,
     serial        BIGINT NOT NULL,
@@ -84,12 +94,25 @@ CREATE TABLE edge_reports (
     id       BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     edge     BIGINT NOT NULL,
     at       BIGINT NOT NULL,
-    kind     INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 6),  -- started, rig online, offline, measured, pools unusable, under-delivered
-    subject  BIGINT NOT NULL,                               -- the rig, or the delivery
-    session  BIGINT NOT NULL,                               -- the rig's; of `started`, below which all are over
-    value    BIGINT NOT NULL,                               -- the version mask, or the hashrate
-    reason   TEXT NOT NULL
+    -- started, rig online, offline, measured, pools unusable, under-delivered, worker came, block found, block judged
+    kind     INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 9),
+    subject  BIGINT NOT NULL,                               -- the rig, the delivery, or the worker's farm
+    session  BIGINT NOT NULL,                               -- the rig's; of `started`, below which all are over; the request; the verdict
+    value    BIGINT NOT NULL,                               -- the version mask, the hashrate, or the pool's error code
+    reason   TEXT NOT NULL,                                 -- or the worker's name
+    body     BYTEA CHECK ((kind IN (8, 9)) = (body IS NOT NULL))  -- the block as the journal has it, or its hash
 );
+
+-- Answers to edges whose workers cannot become rigs. The edge takes them away; those that nobody takes go after a minute.
+CREATE TABLE edge_refusals (
+    id      BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    edge    BIGINT NOT NULL,
+    request BIGINT NOT NULL,
+    reason  TEXT NOT NULL,                                  -- for the miner
+    at      TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE INDEX edge_refusals_edge ON edge_refusals (edge);
 
 -- Where rigs have been: a delivery is complete when every edge that had its rig says so.
 CREATE TABLE edge_places (
@@ -117,17 +140,18 @@ DECLARE
     relation TEXT;
 BEGIN
     IF to_regrole('hashspot_writer') IS NOT NULL THEN
-        GRANT SELECT, INSERT, UPDATE ON edges, edge_feed, edge_rigs, edge_pools, edge_routes, edge_places, edge_figures
+        GRANT SELECT, INSERT, UPDATE ON edges, edge_feed, edge_rigs, edge_farms, edge_pools, edge_routes, edge_places, edge_figures
             TO hashspot_writer;
-        GRANT SELECT, INSERT, DELETE ON edge_reports TO hashspot_writer;
+        GRANT SELECT, INSERT, DELETE ON edge_reports, edge_refusals TO hashspot_writer;
     END IF;
     IF to_regrole('hashspot_edge') IS NOT NULL THEN
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO hashspot_edge', current_schema());
-        GRANT SELECT ON edge_feed, edge_rigs, edge_pools, edge_routes, schema_migrations TO hashspot_edge;
+        GRANT SELECT ON edge_feed, edge_rigs, edge_farms, edge_pools, edge_routes, schema_migrations TO hashspot_edge;
         GRANT SELECT, INSERT, UPDATE ON edges, edge_figures, meter_slots TO hashspot_edge;
         GRANT SELECT, INSERT ON edge_reports, edge_epochs, batches, jobs, shares TO hashspot_edge;
         GRANT UPDATE (pool_reply, pool_error) ON shares TO hashspot_edge;
         GRANT SELECT, INSERT, DELETE ON waiting_replies TO hashspot_edge;
+        GRANT SELECT, DELETE ON edge_refusals TO hashspot_edge;
         GRANT SELECT (id, opened_at) ON deliveries TO hashspot_edge;
         FOREACH relation IN ARRAY ARRAY['meter_slots', 'jobs', 'shares', 'deliveries'] LOOP
             EXECUTE format('DROP POLICY IF EXISTS edge ON %I', relation);

@@ -71,19 +71,30 @@ final class CommandReports: EdgeReports {
     }
 
     func blockFound(_ block: FoundBlock) {
-        writer.post(.blockFound(BlockReport(
-            edge: edge, receivedAt: block.receivedAt, rig: block.rig, delivery: block.delivery, target: block.target,
-            hash: block.hash.bytes, header: block.header, poolJob: block.poolJob, isForwarded: block.isForwarded)))
+        writer.post(.blockFound(BlockReport(block, edge: edge)))
     }
 
     func blockJudged(_ hash: Hash256, _ reply: PoolReply, code: Int64) {
-        let verdict: BlockVerdict =
+        writer.post(.blockJudged(hash.bytes, BlockVerdict(reply), poolError: code))
+    }
+}
+
+extension BlockReport {
+    init(_ block: FoundBlock, edge: EdgeID) {
+        self.init(
+            edge: edge, receivedAt: block.receivedAt, rig: block.rig, delivery: block.delivery, target: block.target,
+            hash: block.hash.bytes, header: block.header, poolJob: block.poolJob, isForwarded: block.isForwarded)
+    }
+}
+
+extension BlockVerdict {
+    init(_ reply: PoolReply) {
+        self =
             switch reply {
             case .accepted: .accepted
             case .rejected: .rejected
             case .unanswered: .unanswered
             }
-        writer.post(.blockJudged(hash.bytes, verdict, poolError: code))
     }
 }
 

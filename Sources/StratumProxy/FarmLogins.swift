@@ -17,6 +17,7 @@ final class FarmLogins {
     private var queue: RegistrationQueue<Waiter>
     /// What is asked for each user that waits.
     private var asked: [String: (farm: FarmID, worker: String)] = [:]
+    private var isPumping = false
 
     init(core: EdgeCore, registrar: (any EdgeRegistrar)?) {
         self.core = core
@@ -71,7 +72,10 @@ final class FarmLogins {
     }
 
     private func pump() {
-        guard let registrar else { return }
+        // An answer that comes at once is no reason to go deeper.
+        guard let registrar, !isPumping else { return }
+        isPumping = true
+        defer { isPumping = false }
         while let user = queue.next() {
             guard let asked = asked[user] else { continue }
             let promise = core.loop.makePromise(of: WorkerRegistration.self)

@@ -1,8 +1,11 @@
+import Exchange
 import Market
+import Metering
 import Routing
 @testable import Server
 import Store
 import StratumProxy
+import Synchronization
 import TestSupport
 import Testing
 import Units
@@ -120,9 +123,104 @@ struct SeparateEdgePartsTests {
                 (online[rig], last[rig]) = (session, session)
             case .rigOffline(let rig, let session): if online[rig] == session { online[rig] = nil }
             case .rigMeasured(let rig, let session, let hashrate): if last[rig] == session { measured[rig] = (session, hashrate) }
-            case .started, .poolsUnusable, .underDelivered: break
+            case .started, .poolsUnusable, .underDelivered, .workerCame, .blockFound, .blockJudged: break
             }
         }
+    }
+
+    private func came(_ worker: String, _ request: Int64) -> EdgeReport {
+        EdgeReport(at: Self.noon, kind: .workerCame(FarmID(1), worker: worker, request: request))
+    }
+
+    private func found(_ hash: UInt8, forwarded: Bool) -> EdgeReport {
+        EdgeReport(at: Self.noon, kind: .blockFound(BlockReport(
+            edge: EdgeID(2), receivedAt: Self.noon, rig: RigID(1), delivery: nil, target: PoolTargetID(1), hash: [hash],
+            header: [], poolJob: "", isForwarded: forwarded)))
+    }
+
+    @Test func theFirstWordOfABlockCounts() {
+        var queue = ReportQueue()
+        let judged = EdgeReport(at: Self.noon, kind: .blockJudged(hash: [1], .accepted, poolError: 0))
+        queue.add(found(1, forwarded: true))
+        queue.add(judged)
+        queue.add(found(1, forwarded: false))
+        queue.add(EdgeReport(at: Self.noon, kind: .blockJudged(hash: [1], .rejected, poolError: 1)))
+        queue.add(came("w", 1))
+        queue.add(came("w", 2))
+        #expect(queue.first(9).reports == [found(1, forwarded: true), judged, came("w", 2)])
+    }
+
+    @Test func soManyWorkersWait() {
+        var queue = ReportQueue()
+        /// Whether there was room.
+        func add(_ report: EdgeReport) -> Bool { queue.add(report) }
+        let taken = (0..<ReportQueue.mostOfAKind).count { add(came("\($0)", 1)) }
+        #expect(taken == ReportQueue.mostOfAKind)
+        #expect(!add(came("more", 1)))
+        #expect(add(came("0", 2)), "it waits already")
+        #expect(add(found(1, forwarded: true)), "blocks are counted for themselves")
+        queue.remove(queue.first(1))
+        #expect(add(came("more", 1)))
+        #expect(!add(came("still more", 1)))
+    }
+
+    // MARK: workers
+
+    private final class Answers: Sendable {
+        private let list = Mutex<[WorkerRegistration]>([])
+        var all: [WorkerRegistration] { list.withLock { $0 } }
+        func take(_ answer: WorkerRegistration) { list.withLock { $0.append(answer) } }
+    }
+
+    @Test func aWorkerIsARigWhenTheEdgeKnowsIt() throws {
+        let (directory, clock) = (FollowedDirectory(), SettableClock())
+        let reports = FollowedReports(directory: directory, edge: EdgeID(2), clock: clock)
+        let registrar = FollowedRegistrar(directory: directory, reports: reports, clock: clock)
+        let answers = Answers()
+        func ask(_ worker: String) { registrar.register(farm: FarmID(7), worker: worker) { answers.take($0) } }
+        /// What is on its way to the exchange, which then takes it.
+        func requests() -> [Int64] {
+            let part = reports.first(.max)
+            reports.remove(part)
+            return part.reports.compactMap { report in
+                guard case .workerCame(FarmID(7), _, let request) = report.kind else { return nil }
+                return request
+            }
+        }
+        registrar.setOpen(true)
+        ask("w1")
+        #expect(answers.all == [.busy], "a farm that is not known")
+        var changes = EdgeChanges()
+        changes.farms = [EdgeFarmRow(farm: FarmID(7), user: "a1.barn", passwordDigest: [1])]
+        _ = directory.merge(changes)
+        #expect(directory.farm(user: "a1.barn") == FarmEntry(id: FarmID(7), user: "a1.barn", passwordHash: [1]))
+        registrar.setOpen(false)
+        ask("w1")
+        #expect(answers.all == [.busy, .busy], "nobody can be asked")
+        #expect(requests() == [])
+        registrar.setOpen(true)
+        ask("w1")
+        ask("w2")
+        let first = requests()
+        #expect(first.count == 2 && answers.all.count == 2 && registrar.isWaiting)
+        changes = EdgeChanges()
+        changes.rigs = [EdgeRigRow(rig: RigID(1), user: "a1.barn.w1", passwordDigest: [1], fallback: PoolTargetID(3))]
+        _ = directory.merge(changes)
+        registrar.settle()
+        #expect(answers.all == [.busy, .busy, .registered])
+        registrar.settle(now: .now + FollowedRegistrar.patience)
+        #expect(answers.all.suffix(1) == [.busy] && answers.all.count == 4, "no answer for too long")
+        ask("w2")
+        let second = try #require(requests().first)
+        registrar.refuse(first[1], "of an earlier request")
+        #expect(answers.all.count == 4 && second > first[1])
+        registrar.refuse(second, "full")
+        #expect(answers.all.suffix(1) == [.refused("full")] && !registrar.isWaiting)
+        ask("w1")
+        #expect(answers.all.suffix(1) == [.registered] && requests() == [])
+        ask("w3")
+        registrar.setOpen(false)
+        #expect(answers.all.suffix(1) == [.busy] && answers.all.count == 7)
     }
 
     // MARK: silence

@@ -10,7 +10,7 @@ import Testing
 import Units
 
 /// A clock that can be set.
-private final class SettableClock: WallClock {
+final class SettableClock: WallClock {
     private let ahead = Mutex(Interval.zero)
 
     func set(ahead: Interval) { self.ahead.withLock { $0 = ahead } }
@@ -19,7 +19,7 @@ private final class SettableClock: WallClock {
 }
 
 /// A server without an edge, and an edge beside it, in this process.
-private final class Apart {
+final class Apart {
     let market: TestMarket
     let clock = SettableClock()
     let edge: SeparateEdge

@@ -1,4 +1,5 @@
 import Database
+import Exchange
 import Market
 import MarketTestSupport
 import Metering
@@ -34,9 +35,10 @@ struct EdgeStoreTests {
     private static let rules = EdgeRules(
         minimumDifficulty: ShareDifficulty(units: 1), startDifficulty: ShareDifficulty(units: 2), shareInterval: .seconds(3))
 
-    private func changes(rigs: [Int64] = [], pools: [Int64] = [], routes: [RouteUpdate] = []) -> EdgeChanges {
+    private func changes(rigs: [Int64] = [], farms: [Int64] = [], pools: [Int64] = [], routes: [RouteUpdate] = []) -> EdgeChanges {
         var changes = EdgeChanges()
         changes.rigs = rigs.map { EdgeRigRow(rig: RigID($0), user: "rig.\($0)", passwordDigest: [1, 2], fallback: PoolTargetID(1)) }
+        changes.farms = farms.map { EdgeFarmRow(farm: FarmID($0), user: "a1.farm\($0)", passwordDigest: [3, 4]) }
         changes.pools = pools.map { EdgePoolRow(target: PoolTargetID($0), url: "url \($0)", user: "user", password: "secret") }
         changes.routes = routes
         return changes
@@ -49,13 +51,13 @@ struct EdgeStoreTests {
             let (feed, follower) = (EdgeFeedStore(server), EdgeFeedStore(edge))
             #expect(try await follower.look(since: EdgeFeedMark()).rules == nil)
             let publisher = try await feed.take()
-            let first = changes(rigs: [1, 2], pools: [1, 3], routes: [route(1, 10, 50), route(2, 10, nil)])
+            let first = changes(rigs: [1, 2], farms: [7], pools: [1, 3], routes: [route(1, 10, 50), route(2, 10, nil)])
             #expect(try await feed.publishAll(first, position: 10, rules: Self.rules, publisher: publisher))
             var look = try await follower.look(since: EdgeFeedMark())
             #expect(look.rules == Self.rules)
             #expect(look.mark.position == 10)
             // A rig that was never sold needs no route.
-            #expect(look.changes == changes(rigs: [1, 2], pools: [1, 3], routes: [route(1, 10, 50)]))
+            #expect(look.changes == changes(rigs: [1, 2], farms: [7], pools: [1, 3], routes: [route(1, 10, 50)]))
             #expect(look.silence < .seconds(60))
 
             #expect(try await feed.publish(changes(rigs: [3], routes: [route(2, 12, 51)]), position: 12, publisher: publisher))
@@ -69,6 +71,14 @@ struct EdgeStoreTests {
             #expect(try await feed.publish(changes(routes: [route(2, 14, nil)]), position: 14, publisher: publisher))
             look = try await follower.look(since: look.mark)
             #expect(look.changes == changes(routes: [route(2, 14, nil)]))
+            // A farm's login that is the same is not told again, another one is.
+            var logins = changes(farms: [7, 8])
+            logins.farms[0].passwordDigest = [5]
+            #expect(try await feed.publish(changes(farms: [7]), position: 15, publisher: publisher))
+            #expect(try await follower.look(since: look.mark).changes.isEmpty)
+            #expect(try await feed.publish(logins, position: 15, publisher: publisher))
+            let farms = try await follower.look(since: look.mark).changes.farms
+            #expect(Set(farms) == Set(logins.farms))
             // All of it, for one that has fallen behind.
             let all = try await follower.look(since: EdgeFeedMark()).changes
             #expect(all.rigs.count == 3 && all.pools.count == 2 && Set(all.routes) == [route(1, 10, 50), route(2, 14, nil)])
@@ -101,13 +111,14 @@ struct EdgeStoreTests {
         #expect(try await copy.header() == nil)
         var header = EdgeCopyHeader(
             edge: 7, name: "x", holder: [1, 2], mark: EdgeFeedMark(serial: 3, position: 10), rules: Self.rules)
-        try await copy.save(changes(rigs: [1], pools: [1], routes: [route(1, 10, 50), route(2, 10, 51)]), header)
+        try await copy.save(changes(rigs: [1], farms: [5, 6], pools: [1], routes: [route(1, 10, 50), route(2, 10, 51)]), header)
         header.mark = EdgeFeedMark(serial: 4, position: 12)
         try await copy.save(changes(rigs: [2], routes: [route(1, 12, nil)]), header)
         await copy.close()
         copy = try await EdgeCopy(path: path)
         #expect(try await copy.header() == header)
         let content = try await copy.content()
+        #expect(content.farms == changes(farms: [5, 6]).farms)
         #expect(content.rigs.count == 2 && content.pools == changes(pools: [1]).pools)
         #expect(Set(content.routes) == [route(1, 12, nil), route(2, 10, 51)])
         try await copy.save(changes(rigs: [9]), header, replacing: true)
@@ -172,6 +183,55 @@ struct EdgeStoreTests {
         }
     }
 
+    private static let block = BlockReport(
+        edge: EdgeID(2), receivedAt: History.start, rig: RigID(1), delivery: nil, target: PoolTargetID(3),
+        hash: Array(1...32), header: Array(1...80), poolJob: "a\u{0}b", isForwarded: true)
+
+    @Test func blocksAndWorkersAreReported() async throws {
+        try await with { server, edge in
+            let kinds: [EdgeReport.Kind] = [
+                .workerCame(FarmID(7), worker: "w-1", request: 55), .blockFound(Self.block),
+                .blockJudged(hash: Self.block.hash, .rejected, poolError: -23),
+            ]
+            let reports = kinds.map { EdgeReport(at: History.start, kind: $0) }
+            try await EdgeReportStore(edge).add(reports, of: EdgeID(2))
+            let waiting = try await EdgeReportStore(server).waiting(most: 100)
+            #expect(waiting.map(\.report) == reports)
+        }
+    }
+
+    /// One edge's nonsense does not hold up the others.
+    @Test func whatCannotBeReadIsPassedOver() async throws {
+        try await with { server, edge in
+            let insert = "INSERT INTO edge_reports (edge, at, kind, subject, session, value, reason, body) VALUES (2, 0, $1, 0, $2, 0, '', $3)"
+            _ = try await edge.write { connection in
+                try connection.execute(insert, [.integer(8), .integer(0), .blob([1, 2, 3])])
+                _ = try connection.execute(insert, [.integer(9), .integer(99), .blob([1, 2, 3])])
+                return try connection.execute(insert, [.integer(1), .integer(4), .null])
+            }
+            let waiting = try await EdgeReportStore(server).waiting(most: 100)
+            #expect(waiting.map(\.report?.kind) == [nil, nil, .started(session: 4)])
+            try await EdgeReportStore(server).remove(waiting[...])
+            #expect(try await EdgeReportStore(server).waiting(most: 100) == [])
+        }
+    }
+
+    @Test func refusalsGoToTheirEdgeOnce() async throws {
+        try await with { server, edge in
+            let (store, asking) = (EdgeReportStore(server), EdgeReportStore(edge))
+            let report = EdgeReport(at: History.start, kind: .workerCame(FarmID(7), worker: "w", request: 55))
+            try await asking.add([report], of: EdgeID(2))
+            let refusals = [
+                WorkerRefusal(edge: EdgeID(2), request: 55, reason: "full"), WorkerRefusal(edge: EdgeID(3), request: 56, reason: "no"),
+            ]
+            try await store.remove(try await store.waiting(most: 9)[...], refusing: refusals)
+            #expect(try await store.waiting(most: 9) == [])
+            #expect(try await asking.takeRefusals(of: EdgeID(2)) == [refusals[0]])
+            #expect(try await asking.takeRefusals(of: EdgeID(2)) == [])
+            #expect(try await asking.takeRefusals(of: EdgeID(3)) == [refusals[1]])
+        }
+    }
+
     // MARK: completeness
 
     /// An edge that is away holds up the rigs that it had, and no others.
@@ -211,6 +271,7 @@ struct EdgeStoreTests {
                 "SELECT * FROM pool_targets", "SELECT * FROM rigs", "SELECT * FROM journal", "SELECT * FROM orders",
                 "SELECT * FROM ledger_balances", "SELECT * FROM api_keys", "SELECT buyer FROM deliveries", "SELECT * FROM edge_places",
                 "UPDATE edge_routes SET position = 9", "UPDATE edge_feed SET serial = 0", "DELETE FROM edge_reports",
+                "UPDATE edge_farms SET serial = 9", "INSERT INTO edge_refusals (edge, request, reason) VALUES (1, 1, '')",
                 "DELETE FROM batches", "UPDATE batches SET records = 0", "UPDATE shares SET hash = ''", "DELETE FROM meter_slots",
                 "UPDATE writer SET epoch = 9", "DELETE FROM edges",
             ] {

@@ -7,7 +7,8 @@ internal import Synchronization
 internal import Units
 
 /// Makes the reports of edges in processes of their own commands of the market, in order and at least once: they carry session
-/// numbers, so that a second time changes nothing. Counts the rigs of an edge as away that gives no sign of life.
+/// numbers, so that a second time changes nothing; a worker becomes a rig once, and a block is recorded once.
+/// Counts the rigs of an edge as away that gives no sign of life.
 final class EdgeIntake: Sendable {
     private let reports: EdgeReportStore
     private let register: EdgeRegister
@@ -80,40 +81,49 @@ final class EdgeIntake: Sendable {
         guard !waiting.isEmpty else { return false }
         // First: nothing may be settled without asking this edge from now on.
         try await reports.note(waiting.compactMap { item in
-            guard case .rigOnline(let rig, _, _) = item.report.kind else { return nil }
-            return (rig, item.edge, item.report.at)
+            guard let report = item.report, case .rigOnline(let rig, _, _) = report.kind else { return nil }
+            return (rig, item.edge, report.at)
         })
-        let done = await commit(waiting)
-        try await reports.remove(waiting[..<done])
+        let (done, refusals) = await commit(waiting)
+        try await reports.remove(waiting[..<done], refusing: refusals)
         return done == EdgeIntake.mostReports
     }
 
-    /// How many of the first are committed.
-    private func commit(_ waiting: [WaitingReport]) async -> Int {
+    /// How many of the first are committed, and which of their workers cannot become rigs.
+    private func commit(_ waiting: [WaitingReport]) async -> (done: Int, refusals: [WorkerRefusal]) {
         var done = 0
+        var refusals: [WorkerRefusal] = []
         while done < waiting.count {
             // What an edge's start ends depends on all before it.
             let part = waiting[done...].prefix { !$0.isStart }
             let count = part.isEmpty ? 1 : part.count
-            let commands = part.isEmpty ? offline(startOf: waiting[done]) : part.compactMap(\.command)
-            let committed = await commit(commands)
-            guard committed == commands.count else { return part.isEmpty ? done : done + committed }
+            let known = part.filter { $0.command != nil }
+            if known.count < part.count { logger.error("an edge's report cannot be read: is the edge newer than this server?") }
+            let commands = part.isEmpty ? offline(startOf: waiting[done]) : known.compactMap(\.command)
+            let (committed, rejections) = await commit(commands)
+            refusals += zip(known.indices, known).compactMap { place, item in rejections[place].flatMap { item.refusal($0) } }
+            // Those between that cannot be read only make this less: what is taken twice does no harm.
+            guard committed == commands.count else { return (part.isEmpty ? done : done + committed, refusals) }
             done += count
         }
-        return done
+        return (done, refusals)
     }
 
-    /// How many of the first are committed, refused ones included.
-    private func commit(_ commands: [Command]) async -> Int {
-        guard !commands.isEmpty else { return 0 }
-        let tally = Mutex((answered: 0, firstFailure: commands.count))
+    /// How many of the first are committed, refused ones included, and why these were refused.
+    private func commit(_ commands: [Command]) async -> (committed: Int, rejections: [Int: Rejection]) {
+        guard !commands.isEmpty else { return (0, [:]) }
+        let tally = Mutex((answered: 0, firstFailure: commands.count, rejections: [Int: Rejection]()))
         return await withCheckedContinuation { continuation in
             for (place, command) in commands.enumerated() {
                 writer.report(command) { result in
-                    let done: Int? = tally.withLock { tally in
+                    let done: (Int, [Int: Rejection])? = tally.withLock { tally in
                         tally.answered += 1
-                        if case .failure = result { tally.firstFailure = min(tally.firstFailure, place) }
-                        return tally.answered == commands.count ? tally.firstFailure : nil
+                        switch result {
+                        case .success(.rejected(let rejection)): tally.rejections[place] = rejection
+                        case .success: break
+                        case .failure: tally.firstFailure = min(tally.firstFailure, place)
+                        }
+                        return tally.answered == commands.count ? (tally.firstFailure, tally.rejections) : nil
                     }
                     if let done { continuation.resume(returning: done) }
                 }
@@ -122,7 +132,7 @@ final class EdgeIntake: Sendable {
     }
 
     private func offline(startOf item: WaitingReport) -> [Command] {
-        guard case .started(let session) = item.report.kind else { return [] }
+        guard case .started(let session)? = item.report?.kind else { return [] }
         return offline(item.edge, before: session)
     }
 
@@ -188,22 +198,38 @@ struct SilenceWatch {
 
 extension WaitingReport {
     fileprivate var isStart: Bool {
-        switch report.kind {
+        switch report?.kind {
         case .started: true
-        case .rigOnline, .rigOffline, .rigMeasured, .poolsUnusable, .underDelivered: false
+        case .rigOnline, .rigOffline, .rigMeasured, .poolsUnusable, .underDelivered, .workerCame, .blockFound, .blockJudged, nil: false
         }
     }
 
-    /// nil for a start, which is made of the state.
+    /// nil for a start, which is made of the state, and for what cannot be read.
     fileprivate var command: Command? {
-        switch report.kind {
-        case .started: nil
+        switch report?.kind {
+        case .started, nil: nil
         case .rigOnline(let rig, let session, let mask): .rigOnline(rig, edge: edge, session: session, versionMask: mask)
         case .rigOffline(let rig, let session): .rigOffline(rig, session: session)
         case .rigMeasured(let rig, let session, let hashrate): .rigMeasured(rig, session: session, hashrate)
         case .poolsUnusable(let delivery, let reason): .poolsUnusable(delivery, reason: reason)
         case .underDelivered(let delivery, let hashrate): .underDelivered(delivery, hashrate)
+        case .workerCame(let farm, let worker, _): .fleet(.registerWorker(farm, worker: worker))
+        case .blockFound(let block): .blockFound(found(block))
+        case .blockJudged(let hash, let verdict, let error): .blockJudged(hash, verdict, poolError: error)
         }
+    }
+
+    /// At the edge whose report it is, whatever it says itself.
+    private func found(_ block: BlockReport) -> BlockReport {
+        var block = block
+        block.edge = edge
+        return block
+    }
+
+    /// Word for the worker that cannot become a rig; nobody waits for word of other reports.
+    fileprivate func refusal(_ rejection: Rejection) -> WorkerRefusal? {
+        guard case .workerCame(_, _, let request)? = report?.kind else { return nil }
+        return WorkerRefusal(edge: edge, request: request, reason: rejection.explanation)
     }
 }
 

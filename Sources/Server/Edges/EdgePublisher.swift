@@ -8,14 +8,15 @@ internal import Units
 
 /// Tells edges in processes of their own what is committed: routes first, beside the projector and its pace.
 ///
-/// What was not published yet is kept by rig and pool, so that an outage costs no more memory than there are of these.
+/// What was not published yet is kept by rig, farm and pool, so that an outage costs no more memory than there are of these.
 final class EdgePublisher: Sendable {
     private struct Pending {
         var routes: [RigID: RouteUpdate] = [:]
         var rigs: Set<RigID> = []
+        var farms: Set<FarmID> = []
         var targets: Set<PoolTargetID> = []
 
-        var isEmpty: Bool { routes.isEmpty && rigs.isEmpty && targets.isEmpty }
+        var isEmpty: Bool { routes.isEmpty && rigs.isEmpty && farms.isEmpty && targets.isEmpty }
 
         /// The newer route of a rig stays.
         mutating func add(_ updates: some Sequence<RouteUpdate>) {
@@ -46,6 +47,7 @@ final class EdgePublisher: Sendable {
         pending.withLock { pending in
             pending.add(news.routes)
             pending.rigs.formUnion(news.rigs)
+            pending.farms.formUnion(news.farms)
             pending.targets.formUnion(news.targets)
         }
         waker.yield()
@@ -109,6 +111,7 @@ final class EdgePublisher: Sendable {
             pending.withLock { pending in
                 pending.add(work.routes.values)
                 pending.rigs.formUnion(work.rigs)
+                pending.farms.formUnion(work.farms)
                 pending.targets.formUnion(work.targets)
             }
             throw error
@@ -121,7 +124,8 @@ final class EdgePublisher: Sendable {
         pending.withLock { $0 = Pending() }
         let routes = writer.allRoutes()
         var all = changes(Pending(
-            rigs: writer.read { Set($0.rigs.keys) }, targets: writer.read { Set($0.targets.keys) }))
+            rigs: writer.read { Set($0.rigs.keys) }, farms: writer.read { Set($0.farmLogins.keys) },
+            targets: writer.read { Set($0.targets.keys) }))
         all.routes = routes
         let position = routes.first?.position ?? writer.position
         return try await store.publishAll(all, position: position, rules: rules, publisher: publisher) ? publisher : nil
@@ -137,6 +141,13 @@ final class EdgePublisher: Sendable {
                     EdgeRigRow(
                         rig: $0.id, user: $0.user, passwordDigest: $0.passwordDigest, fallback: $0.fallback, owner: $0.owner,
                         isCurtailed: state.cuts.contains($0.id))
+                }
+            }
+        }
+        for farms in EdgePublisher.parts(work.farms) {
+            changes.farms += writer.read { state in
+                farms.compactMap { state.farmLogins[$0] }.map {
+                    EdgeFarmRow(farm: $0.farm, user: $0.user, passwordDigest: $0.passwordDigest)
                 }
             }
         }

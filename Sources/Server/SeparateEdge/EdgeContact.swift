@@ -17,6 +17,7 @@ actor EdgeContact {
     private let copy: EdgeCopy
     private let directory: FollowedDirectory
     private let reports: FollowedReports
+    private let registrar: FollowedRegistrar
     private let edge: Edge
     private let url: String
     private let logger: Logger
@@ -40,8 +41,8 @@ actor EdgeContact {
 
     init(
         _ configuration: SeparateEdgeConfiguration, databases: EdgeDatabases, copy: EdgeCopy, header: EdgeCopyHeader,
-        directory: FollowedDirectory, reports: FollowedReports, edge: Edge, url: String, watch: ClockWatch, isInContact: Bool,
-        logger: Logger, end: @escaping @Sendable (SeparateEdgeEnd) -> Void
+        directory: FollowedDirectory, reports: FollowedReports, registrar: FollowedRegistrar, edge: Edge, url: String, watch: ClockWatch,
+        isInContact: Bool, logger: Logger, end: @escaping @Sendable (SeparateEdgeEnd) -> Void
     ) {
         self.configuration = configuration
         self.databases = databases
@@ -49,6 +50,7 @@ actor EdgeContact {
         self.header = header
         self.directory = directory
         self.reports = reports
+        self.registrar = registrar
         self.edge = edge
         self.url = url
         self.watch = watch
@@ -70,6 +72,15 @@ actor EdgeContact {
 
     /// Keeps contact until its task is cancelled, or the edge must end.
     func run() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { [registrar] in await registrar.watch() }
+            await keepContact()
+            group.cancelAll()
+        }
+        registrar.setOpen(false)
+    }
+
+    private func keepContact() async {
         while !Task.isCancelled {
             var pause = configuration.lookInterval
             do {
@@ -77,6 +88,7 @@ actor EdgeContact {
                 try await round()
                 if outage != nil { logger.notice("the database can be reached again") }
                 outage = nil
+                registrar.setOpen(isServed)
             } catch let error as SeparateEdgeEnd {
                 return end(error)
             } catch {
@@ -90,6 +102,7 @@ actor EdgeContact {
     private func failed(_ error: any Error) -> Duration {
         // It can be reached again when all of a round can be done.
         nextBeat = .now
+        registrar.setOpen(false)
         guard let known = outage else {
             logger.warning("the database cannot be reached: rigs are served by what is known", metadata: ["detail": "\(detail(error))"])
             outage = Outage(pause: EdgeContact.shortestPause)
@@ -105,6 +118,7 @@ actor EdgeContact {
         try await follow(EdgeFeedStore(database))
         if let nextCopy, ContinuousClock.now >= nextCopy { try await copyAnew(EdgeFeedStore(database)) }
         try await send(EdgeReportStore(database))
+        if registrar.isWaiting { try await hearRefusals(EdgeReportStore(database)) }
         try await learnCredits(database)
         if ContinuousClock.now >= nextFigures { try await sendFigures(EdgeRegister(database)) }
     }
@@ -121,6 +135,7 @@ actor EdgeContact {
         note(isServed: look.silence < EdgeContact.longestPublisherSilence)
         guard look.mark != header.mark || look.rules != header.rules else { return }
         edge.apply(directory.merge(look.changes))
+        registrar.settle()
         header.mark = look.mark
         header.rules = look.rules
         if nextCopy == nil { await keep(look.changes, replacing: false) }
@@ -165,6 +180,10 @@ actor EdgeContact {
             try await store.add(part.reports, of: id)
             reports.remove(part)
         }
+    }
+
+    private func hearRefusals(_ store: EdgeReportStore) async throws {
+        for refusal in try await store.takeRefusals(of: id) { registrar.refuse(refusal.request, refusal.reason) }
     }
 
     /// Rigs may have worked for their deliveries on other edges.

@@ -10,6 +10,9 @@ final class FollowedDirectory: EdgeDirectory {
         var rigs: [String: RigEntry] = [:]
         /// What a rig is called, for when that changes.
         var users: [RigID: String] = [:]
+        var farms: [String: FarmEntry] = [:]
+        /// What a farm's workers are called before their names.
+        var logins: [FarmID: String] = [:]
         var targets: [PoolTargetID: PoolTargetEntry] = [:]
         var routes: [RigID: RouteUpdate] = [:]
         /// Rigs that the edge has met: it is told their routes.
@@ -19,6 +22,11 @@ final class FollowedDirectory: EdgeDirectory {
     private let content = Mutex(Content())
 
     func rig(user: String) -> RigEntry? { content.withLock { $0.rigs[user] } }
+
+    func farm(user: String) -> FarmEntry? { content.withLock { $0.farms[user] } }
+
+    /// What stands before the names of a farm's workers.
+    func login(of farm: FarmID) -> String? { content.withLock { $0.logins[farm] } }
 
     func poolTarget(_ id: PoolTargetID) -> PoolTargetEntry? { content.withLock { $0.targets[id] } }
 
@@ -50,6 +58,11 @@ final class FollowedDirectory: EdgeDirectory {
                 content.rigs[row.user] = RigEntry(
                     id: row.rig, user: row.user, passwordHash: row.passwordDigest, fallback: row.fallback, owner: row.owner,
                     isCurtailed: row.isCurtailed)
+            }
+            for row in changes.farms {
+                if let old = content.logins[row.farm], old != row.user { content.farms[old] = nil }
+                content.logins[row.farm] = row.user
+                content.farms[row.user] = FarmEntry(id: row.farm, user: row.user, passwordHash: row.passwordDigest)
             }
             for update in changes.routes where content.routes[update.rig].map({ $0.position < update.position }) ?? true {
                 content.routes[update.rig] = update

@@ -1,3 +1,5 @@
+internal import Exchange
+internal import Metering
 internal import Store
 internal import StratumProxy
 internal import Synchronization
@@ -25,9 +27,15 @@ final class FollowedReports: EdgeReports {
     }
 
     private let directory: FollowedDirectory
+    private let edge: EdgeID
+    private let clock: any WallClock
     private let state = Mutex(State())
 
-    init(directory: FollowedDirectory) { self.directory = directory }
+    init(directory: FollowedDirectory, edge: EdgeID, clock: any WallClock) {
+        self.directory = directory
+        self.edge = edge
+        self.clock = clock
+    }
 
     // MARK: - The edge's side
 
@@ -56,11 +64,32 @@ final class FollowedReports: EdgeReports {
     }
 
     func poolsUnusable(delivery: DeliveryID, reason: String, at: Timestamp) {
-        state.withLock { $0.queue.add(EdgeReport(at: at - $0.ahead, kind: .poolsUnusable(delivery, reason: reason))) }
+        _ = state.withLock { $0.queue.add(EdgeReport(at: at - $0.ahead, kind: .poolsUnusable(delivery, reason: reason))) }
     }
 
     func underDelivered(delivery: DeliveryID, hashrate: Hashrate, at: Timestamp) {
-        state.withLock { $0.queue.add(EdgeReport(at: at - $0.ahead, kind: .underDelivered(delivery, hashrate))) }
+        _ = state.withLock { $0.queue.add(EdgeReport(at: at - $0.ahead, kind: .underDelivered(delivery, hashrate))) }
+    }
+
+    func blockFound(_ block: FoundBlock) {
+        state.withLock { state in
+            _ = state.queue.add(EdgeReport(at: block.receivedAt - state.ahead, kind: .blockFound(BlockReport(block, edge: edge))))
+        }
+    }
+
+    func blockJudged(_ hash: Hash256, _ reply: PoolReply, code: Int64) {
+        let at = clock.now()
+        state.withLock { state in
+            _ = state.queue.add(EdgeReport(
+                at: at - state.ahead, kind: .blockJudged(hash: hash.bytes, BlockVerdict(reply), poolError: code)))
+        }
+    }
+
+    /// Asks for a farm's worker to be made a rig; false when too many are waiting.
+    func workerCame(_ farm: FarmID, _ worker: String, request: Int64, at: Timestamp) -> Bool {
+        state.withLock { state in
+            state.queue.add(EdgeReport(at: at - state.ahead, kind: .workerCame(farm, worker: worker, request: request)))
+        }
     }
 
     // MARK: - The database's side

@@ -93,9 +93,12 @@ public final class SeparateEdge: Sendable {
             throw ServerStartError("The folder \(parts.configuration.dataFolder) is that of the edge '\(known.name)'")
         }
         let knowledge = try await learn(parts, known)
-        let reports = FollowedReports(directory: parts.directory)
+        let reports = FollowedReports(
+            directory: parts.directory, edge: EdgeID(knowledge.header.edge), clock: parts.configuration.clock)
+        let registrar = FollowedRegistrar(directory: parts.directory, reports: reports, clock: parts.configuration.clock)
         let edge = Edge(
             configuration: try edgeConfiguration(parts, knowledge), directory: parts.directory, reports: reports,
+            registrar: registrar,
             sink: SeparateMeterSink(databases: parts.databases, rawShares: parts.configuration.rawShares),
             clock: parts.configuration.clock, logger: parts.logger)
         if let ahead = knowledge.watch.ahead { reports.setClock(ahead: ahead) }
@@ -109,11 +112,12 @@ public final class SeparateEdge: Sendable {
         edge.restore(knowledge.credits)
         // An earlier process may have been ahead.
         if let time = await edge.snapshot()?.at { parts.clock.advance(to: time) }
-        return SeparateEdge(parts, folder, edge, reports, knowledge, port: port)
+        return SeparateEdge(parts, folder, edge, reports, registrar, knowledge, port: port)
     }
 
     private init(
-        _ parts: Parts, _ folder: DataFolder, _ edge: Edge, _ reports: FollowedReports, _ knowledge: Knowledge, port: Int
+        _ parts: Parts, _ folder: DataFolder, _ edge: Edge, _ reports: FollowedReports, _ registrar: FollowedRegistrar,
+        _ knowledge: Knowledge, port: Int
     ) {
         let configuration = parts.configuration
         let url = configuration.publicStratumURL ?? "stratum+tcp://\(configuration.stratumHost):\(port)"
@@ -126,7 +130,7 @@ public final class SeparateEdge: Sendable {
         stratumURL = url
         let contact = EdgeContact(
             configuration, databases: parts.databases, copy: parts.copy, header: knowledge.header, directory: parts.directory,
-            reports: reports, edge: edge, url: url, watch: knowledge.watch, isInContact: knowledge.isInContact,
+            reports: reports, registrar: registrar, edge: edge, url: url, watch: knowledge.watch, isInContact: knowledge.isInContact,
             logger: parts.logger, end: { ender.yield($0) })
         self.contact = contact
         work = Task { await contact.run() }

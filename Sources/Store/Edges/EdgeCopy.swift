@@ -64,10 +64,14 @@ public struct EdgeCopy: Sendable {
         let serial = header.mark.serial
         try await database.write { connection in
             if replacing {
-                for table in ["edge_rigs", "edge_pools", "edge_routes"] { try connection.execute("DELETE FROM \(table)") }
+                for table in ["edge_rigs", "edge_farms", "edge_pools", "edge_routes"] { try connection.execute("DELETE FROM \(table)") }
             }
             for row in changes.rigs {
                 try connection.execute(EdgeCopy.replace("edge_rigs", EdgeFeedSQL.rigColumns), EdgeFeedSQL.values(row, serial: serial))
+            }
+            for row in changes.farms {
+                try connection.execute(
+                    EdgeCopy.replace("edge_farms", EdgeFeedSQL.farmColumns), EdgeFeedSQL.values(row, serial: serial))
             }
             for row in changes.pools {
                 try connection.execute(
@@ -106,6 +110,8 @@ public struct EdgeCopy: Sendable {
         CREATE TABLE IF NOT EXISTS edge_rigs (
             rig INTEGER PRIMARY KEY, serial INTEGER NOT NULL, stratum_user TEXT NOT NULL, password_digest BLOB NOT NULL,
             fallback INTEGER NOT NULL, owner INTEGER, is_curtailed INTEGER NOT NULL);
+        CREATE TABLE IF NOT EXISTS edge_farms (
+            farm INTEGER PRIMARY KEY, serial INTEGER NOT NULL, stratum_user TEXT NOT NULL, password_digest BLOB NOT NULL);
         CREATE TABLE IF NOT EXISTS edge_pools (
             target INTEGER PRIMARY KEY, serial INTEGER NOT NULL, url TEXT NOT NULL, pool_user TEXT NOT NULL,
             pool_password TEXT NOT NULL);

@@ -5,6 +5,7 @@ internal import Units
 /// The rows of the feed, in the database and in an edge's copy of it.
 enum EdgeFeedSQL {
     static let rigColumns = ["rig", "serial", "stratum_user", "password_digest", "fallback", "owner", "is_curtailed"]
+    static let farmColumns = ["farm", "serial", "stratum_user", "password_digest"]
     static let poolColumns = ["target", "serial", "url", "pool_user", "pool_password"]
     static let routeColumns = ["rig", "serial", "position", "routes", "unsold"]
     /// The columns of the market's rules, as ``rules(_:at:)`` reads them.
@@ -15,6 +16,10 @@ enum EdgeFeedSQL {
             .integer(row.rig.rawValue), .integer(serial), .text(row.user), .blob(row.passwordDigest),
             .integer(row.fallback.rawValue), SQLValue(row.owner?.rawValue), .integer(row.isCurtailed ? 1 : 0),
         ]
+    }
+
+    static func values(_ row: EdgeFarmRow, serial: Int64) -> [SQLValue] {
+        [.integer(row.farm.rawValue), .integer(serial), .text(row.user), .blob(row.passwordDigest)]
     }
 
     static func values(_ rules: EdgeRules?) -> [SQLValue] {
@@ -66,6 +71,12 @@ enum EdgeFeedSQL {
                 rig: RigID(try row.int64(0)), user: try row.text(1), passwordDigest: try row.blob(2),
                 fallback: PoolTargetID(try row.int64(3)), owner: try row.optionalInt64(4).map { AccountID($0) },
                 isCurtailed: try row.int64(5) != 0))
+        }
+        try connection.forEach(
+            "SELECT farm, stratum_user, password_digest FROM edge_farms WHERE serial > $1", [.integer(serial)]
+        ) { row in
+            changes.farms.append(EdgeFarmRow(
+                farm: FarmID(try row.int64(0)), user: try row.text(1), passwordDigest: try row.blob(2)))
         }
         try connection.forEach(
             "SELECT target, url, pool_user, pool_password FROM edge_pools WHERE serial > $1", [.integer(serial)]

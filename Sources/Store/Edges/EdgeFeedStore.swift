@@ -70,6 +70,7 @@ public struct EdgeFeedStore: Sendable {
     private func write(_ changes: EdgeChanges, _ serial: Int64, _ connection: any SQLConnection) throws {
         try connection.executeMany(EdgeFeedStore.upsertPool, rows: changes.pools.map { EdgeFeedSQL.values($0, serial: serial) })
         try connection.executeMany(EdgeFeedStore.upsertRig, rows: changes.rigs.map { EdgeFeedSQL.values($0, serial: serial) })
+        try connection.executeMany(EdgeFeedStore.upsertFarm, rows: changes.farms.map { EdgeFeedSQL.values($0, serial: serial) })
         let sold = changes.routes.filter { !$0.routes.isEmpty }
         try connection.executeMany(EdgeFeedStore.upsertRoute, rows: sold.map { EdgeFeedSQL.values($0, serial: serial) })
         // A rig that was never sold has no row, and needs none.
@@ -83,6 +84,8 @@ public struct EdgeFeedStore: Sendable {
 
     private static let upsertRig = EdgeFeedSQL.upsert(
         "edge_rigs", EdgeFeedSQL.rigColumns, key: "rig", unlike: ["stratum_user", "password_digest", "fallback", "owner", "is_curtailed"])
+    private static let upsertFarm = EdgeFeedSQL.upsert(
+        "edge_farms", EdgeFeedSQL.farmColumns, key: "farm", unlike: ["stratum_user", "password_digest"])
     private static let upsertPool = EdgeFeedSQL.upsert(
         "edge_pools", EdgeFeedSQL.poolColumns, key: "target", unlike: ["url", "pool_user", "pool_password"])
     private static let upsertRoute = EdgeFeedSQL.upsert(

@@ -24,6 +24,20 @@ public struct EdgeRigRow: Hashable, Sendable {
     }
 }
 
+/// A farm's login as edges need to know it.
+public struct EdgeFarmRow: Hashable, Sendable {
+    public var farm: FarmID
+    /// What stands before the worker's name.
+    public var user: String
+    public var passwordDigest: [UInt8]
+
+    public init(farm: FarmID, user: String, passwordDigest: [UInt8]) {
+        self.farm = farm
+        self.user = user
+        self.passwordDigest = passwordDigest
+    }
+}
+
 /// A pool target as edges need to know it. Printing it does not show the password.
 public struct EdgePoolRow: Hashable, Sendable, CustomStringConvertible {
     public var target: PoolTargetID
@@ -41,15 +55,16 @@ public struct EdgePoolRow: Hashable, Sendable, CustomStringConvertible {
     public var description: String { "pool target \(target): \(url)" }
 }
 
-/// Rigs, pools and routes that changed, or all of them.
+/// Rigs, farms' logins, pools and routes that changed, or all of them.
 public struct EdgeChanges: Hashable, Sendable {
     public var rigs: [EdgeRigRow] = []
+    public var farms: [EdgeFarmRow] = []
     public var pools: [EdgePoolRow] = []
     public var routes: [RouteUpdate] = []
 
     public init() {}
 
-    public var isEmpty: Bool { rigs.isEmpty && pools.isEmpty && routes.isEmpty }
+    public var isEmpty: Bool { rigs.isEmpty && farms.isEmpty && pools.isEmpty && routes.isEmpty }
 }
 
 /// The market's rules for shares, as edges need to know them.
