@@ -545,10 +545,10 @@ final class EdgeCore {
         for miner in Array(miners.values) { miner.evaluate() }
     }
 
-    /// Without a good clock nothing is sold: sold rigs go to their fallback pools, or come back.
     /// Sold rigs work for their buyers.
     var isServing: Bool { feed.isHealthy && isSelling }
 
+    /// Without a good clock nothing is sold: sold rigs go to their fallback pools, or come back.
     func setSelling(_ isSelling: Bool) {
         guard self.isSelling != isSelling else { return }
         self.isSelling = isSelling
