@@ -59,14 +59,19 @@ public struct EdgeRegister: Sendable {
     public static let lease = Interval.seconds(10)
 
     private let database: Database
+    private let lease: Interval
 
-    public init(_ database: Database) { self.database = database }
+    /// - Parameter lease: how long a name is its holder's without a sign of life
+    public init(_ database: Database, lease: Interval = EdgeRegister.lease) {
+        self.database = database
+        self.lease = lease
+    }
 
     /// Asks for a name, which is given a number when it is new.
     ///
     /// - Parameter holder: a secret of the caller's, by which it is known again
     public func claim(_ name: String, holder: [UInt8]) async throws -> EdgeClaim {
-        try await database.write { connection in
+        try await database.write { [leaseSQL] connection in
             // One claim of a new name after the other.
             try connection.execute("LOCK TABLE edges IN SHARE ROW EXCLUSIVE MODE")
             try connection.execute(
@@ -77,7 +82,7 @@ public struct EdgeRegister: Sendable {
                 """, [.text(name)])
             let granted = try connection.queryOne(
                 """
-                UPDATE edges SET holder = $2, held_until = clock_timestamp() + \(EdgeRegister.leaseSQL)
+                UPDATE edges SET holder = $2, held_until = clock_timestamp() + \(leaseSQL)
                 WHERE name = $1 AND edge > 1 AND (holder IS NULL OR holder = $2 OR held_until < clock_timestamp()) RETURNING edge
                 """, [.text(name), .blob(holder)])
             if let granted { return .granted(EdgeID(try granted.int64(0))) }
@@ -95,11 +100,11 @@ public struct EdgeRegister: Sendable {
         _ edge: EdgeID, holder: [UInt8], _ beat: EdgeBeat, sending: @escaping @Sendable () -> Void,
         received: @escaping @Sendable () -> Void
     ) async throws -> EdgeBeatAnswer? {
-        try await database.write { connection in
+        try await database.write { [leaseSQL] connection in
             sending()
             let row = try connection.queryOne(
                 """
-                UPDATE edges SET seen_at = clock_timestamp(), held_until = clock_timestamp() + \(EdgeRegister.leaseSQL),
+                UPDATE edges SET seen_at = clock_timestamp(), held_until = clock_timestamp() + \(leaseSQL),
                     beats = beats + 1, version = $3, url = $4, rigs = $5, clock_ahead = $6, is_selling = $7, backlog = $8
                 WHERE edge = $1 AND holder = $2
                 RETURNING CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT), resync
@@ -187,5 +192,5 @@ public struct EdgeRegister: Sendable {
         }
     }
 
-    private static let leaseSQL = "\(lease.microseconds) * INTERVAL '1 microsecond'"
+    private var leaseSQL: String { "\(lease.microseconds) * INTERVAL '1 microsecond'" }
 }
