@@ -209,14 +209,15 @@ enum TableColumns {
 
     static let line = [
         "number", "delivery", "run", "chunk", "at", "work", "charge", "seller_fee", "buyer_fee", "from_hold",
-        "from_available", "from_loss",
+        "from_available", "from_loss", "value_at", "code", "from_minute", "to_minute", "seller_short",
     ]
 
     static func append(_ line: SettlementLine, number: Int64, to rows: inout SQLRows) {
         rows.append(
             number, line.delivery.rawValue, line.run, line.chunk, line.at.microseconds, line.work.units,
             line.amounts.charge.rawValue, line.amounts.sellerFee.rawValue, line.amounts.buyerFee.rawValue,
-            line.fromHold.rawValue, line.fromAvailable.rawValue, line.fromLoss.rawValue)
+            line.fromHold.rawValue, line.fromAvailable.rawValue, line.fromLoss.rawValue, line.at.microseconds,
+            Int64(ChargeCode.delivery.rawValue), line.at.minute, line.at.minute + 1, 0)
     }
 }
 

@@ -96,7 +96,7 @@ struct TableWriter {
 
     func write(_ appended: Appended) throws {
         let count = appended.entries.count
-        var entries = SQLRows(columns: 4, reservingCapacity: count)
+        var entries = SQLRows(columns: 5, reservingCapacity: count)
         var postings = SQLRows(columns: 5, reservingCapacity: 2 * count)
         var lines = SQLRows(columns: TableColumns.line.count)
         for item in appended.entries {
@@ -104,6 +104,7 @@ struct TableWriter {
             case .entryPosted(let entry):
                 entries.append(entry.id, Int64(entry.kind.rawValue), entry.at.microseconds)
                 entries.append(.text(entry.reference))
+                entries.append(entry.at.microseconds)
                 for (line, posting) in entry.postings.enumerated() {
                     let (kind, owner) = posting.account.code
                     postings.append(entry.id, Int64(line), Int64(kind), owner, posting.amount.rawValue)
@@ -113,7 +114,7 @@ struct TableWriter {
             default: break
             }
         }
-        try connection.insert(into: "ledger_entries", ["id", "kind", "at", "reference"], entries)
+        try connection.insert(into: "ledger_entries", ["id", "kind", "at", "reference", "value_at"], entries)
         try connection.insert(into: "ledger_postings", ["entry", "line", "account_kind", "owner", "amount"], postings)
         try connection.insert(into: "settlement_lines", TableColumns.line, lines)
     }
