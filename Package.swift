@@ -78,13 +78,13 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "Market",
-            dependencies: ["Units", "BinaryCoding", "Exchange", "Metering", "Routing", logging],
+            dependencies: ["Units", "BinaryCoding", "Exchange", "Metering", "Routing", "Settlement", logging],
             swiftSettings: settings),
         .target(
             name: "Store",
             dependencies: [
                 "Units", "BinaryCoding", "OrderBook", "Ledger", "Metering", "Settlement", "Exchange", "Market",
-                "Routing", "Database", "MigrationFiles", crypto,
+                "Routing", "ProofOfWork", "Database", "MigrationFiles", crypto,
             ],
             swiftSettings: settings),
         .target(
@@ -137,7 +137,7 @@ let package = Package(
             name: "hashspot",
             dependencies: [
                 "Miner", "MiningPool", "Stratum", "Units", "Exchange", "Store", "Market", "Database", "Server", "Demo",
-                "WebAPI", "Benchmarks", logging, nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Metering", "Settlement", "WebAPI", "Benchmarks", logging, nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
 

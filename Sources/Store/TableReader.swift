@@ -115,7 +115,7 @@ struct TableReader {
         return trades
     }
 
-    private func decode<T: BinaryCodable>(
+    func decode<T: BinaryCodable>(
         _ type: T.Type, _ bytes: [UInt8], version: UInt8 = CodingVersion.newest
     ) throws -> T {
         var reader = BinaryReader(bytes, version: version)

@@ -8,6 +8,8 @@ public struct APIServices: Sendable {
     public var reports: any MarketReports
     public var edge: any LiveEdge
     public var verifier: any PoolVerifying
+    /// What is behind settlement lines; nil: not here.
+    public var evidence: (any SettlementEvidence)?
     /// At least 32 random bytes, the same after a restart: rig passwords of repeatable requests derive from it.
     public var secret: [UInt8]
     /// For the lifetime of cached API keys, and for what depends on the time of day.

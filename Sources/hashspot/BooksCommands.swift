@@ -27,42 +27,6 @@ struct MigrateCommand: AsyncParsableCommand {
     }
 }
 
-/// `hashspot audit`: checks the books.
-struct AuditCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "audit",
-        abstract: "Check the invariants of ledger, holds, meter and bills.",
-        discussion: "Reads one snapshot; safe on a live database. Exit status 1 if anything is broken.")
-
-    @OptionGroup var storage: DatabaseOptions
-
-    @Flag(help: "Print JSON, an object a line.")
-    var json = false
-
-    func run() async throws {
-        let database = try await storage.openTables()
-        let findings: [AuditFinding]
-        do { findings = try await Audit(database).run() } catch {
-            throw CommandFailure(description: "the audit could not be run: \(operatorText(error))")
-        }
-        await database.close()
-        for finding in findings { print(line(finding)) }
-        let broken = findings.count { $0.violations > 0 }
-        if broken > 0 { throw CommandFailure(description: "\(broken) of \(findings.count) invariants are broken") }
-    }
-
-    private func line(_ finding: AuditFinding) -> String {
-        if json { return OutputJSON.line(Row(invariant: finding.invariant, violations: finding.violations)) }
-        return (finding.violations == 0 ? "ok      " : "BROKEN  ") + finding.invariant
-            + (finding.violations == 0 ? "" : ": \(finding.violations)")
-    }
-
-    private struct Row: Encodable {
-        var invariant: String
-        var violations: Int64
-    }
-}
-
 /// `hashspot report`: what was metered and what pools answered.
 struct ReportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -11,6 +11,7 @@ struct Hashspot: AsyncParsableCommand {
             """,
         subcommands: [
             ServeCommand.self, EdgeCommand.self, AccountCommand.self, MigrateCommand.self, AuditCommand.self, VerifyCommand.self,
+            ExplainCommand.self,
             RebuildCommand.self, BackupCommand.self, ReportCommand.self, DemoCommand.self, RigCommand.self, PoolCommand.self,
             BenchCommand.self,
         ])

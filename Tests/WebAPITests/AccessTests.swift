@@ -14,7 +14,7 @@ import Units
         if caller == .admin || !path.hasPrefix("/v1/") { return true }
         return switch path.split(separator: "/")[1] {
         case "market": method == "GET"
-        case "book", "trades", "health", "deliveries", "balances", "reports", "blocks": true
+        case "book", "trades", "health", "deliveries", "balances", "reports", "blocks", "settlement": true
         case "pool-targets", "orders": isBuyer || isSeller
         case "bids": isBuyer
         case "rigs", "asks", "farms": isSeller

@@ -1,0 +1,33 @@
+internal import Database
+internal import Units
+
+/// An invariant of tables that derive from the ledger, checked by those who know them.
+struct DerivedCheck: Sendable {
+    var invariant: AuditInvariant
+    var run: @Sendable (Database, inout AuditTally) async throws -> Void
+
+    static let chain = DerivedCheck(
+        invariant: AuditInvariant("ledger.chain", "every ledger entry gives the hash that was chained with it")
+    ) { database, tally in
+        let report = try await LedgerChain(database).check()
+        tally.looked("ledger.chain", report.checked)
+        for flaw in report.flaws { tally.broken("ledger.chain", flaw.description) }
+        // The check names a hundred.
+        for _ in report.flaws.count..<max(report.flaws.count, Int(report.flawCount)) { tally.broken("ledger.chain", "a further entry") }
+        if report.lastChained < report.lastEntry {
+            tally.note("ledger.chain", "entries \(report.lastChained + 1) to \(report.lastEntry), which wait to be chained")
+        }
+    }
+
+    static let snapshots = DerivedCheck(
+        invariant: AuditInvariant("ledger.snapshots", "balances kept of closed times are the sums of what counts for them")
+    ) { database, tally in
+        tally.looked("ledger.snapshots", try await database.read { try $0.count("SELECT count(*) FROM balance_snapshots") })
+        for difference in try await BalanceSnapshots(database).check() {
+            tally.broken(
+                "ledger.snapshots",
+                "\(AuditText.account(kind: difference.kind, owner: difference.owner)) on \(difference.until), by \(difference.basis)",
+                found: "\(difference.excess.rawValue) more than the postings")
+        }
+    }
+}
