@@ -701,6 +701,9 @@ extension Outcome: BinaryCodable {
         case .cancelled(let count):
             w.write(UInt8(7))
             w.write(count)
+        case .transfer(let id):
+            w.write(UInt8(60))
+            id.encode(into: &w)
         }
     }
 
@@ -714,6 +717,7 @@ extension Outcome: BinaryCodable {
         case 5: self = .rejected(try Rejection(from: &r))
         case 6: self = .farm(try FarmID(from: &r))
         case 7: self = .cancelled(try r.readInt64())
+        case 60: self = .transfer(try TransferID(from: &r))
         case let tag: throw .unknownTag(tag)
         }
     }

@@ -138,6 +138,8 @@ public enum CloseReason: UInt8, Sendable, CaseIterable {
     case silence = 6
     /// Its rig left the farm that it was offered with.
     case leftFarm = 7
+    /// Its account was frozen.
+    case accountFrozen = 8
 }
 
 /// Where an order is in its life.

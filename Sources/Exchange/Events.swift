@@ -46,6 +46,7 @@ public enum Event: Hashable, Sendable {
     case fleet(FleetEvent)
     case blockFound(Block)
     case blockJudged(BlockID, BlockVerdict, poolError: Int64)
+    case treasury(TreasuryEvent)
 }
 
 /// A pegged order's new price and place.

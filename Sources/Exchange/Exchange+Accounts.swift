@@ -14,13 +14,11 @@ extension Exchange {
     }
 
     mutating func deposit(_ account: AccountID, _ amount: Satoshis, _ reference: String) throws(Rejection) -> Outcome {
-        guard amount > .zero, amount <= Satoshis.supply,
-            -state.balance(.custody).rawValue <= Satoshis.supply.rawValue - amount.rawValue
-        else { throw .amountOutOfRange }
+        try checkArrival(of: amount)
         guard account.rawValue > 0, Exchange.isText(reference, 1...128) else { throw .textTooLong }
-        guard state.deposits[DepositKey(account: account, reference: reference)] == nil else {
-            throw .duplicateReference
-        }
+        guard state.deposits[DepositKey(account: account, reference: reference)] == nil,
+            !state.payments.contains(PaymentKey(.deposit, reference))
+        else { throw .duplicateReference }
         let entry = post(.deposit, reference: reference, [
             Posting(.available(account), amount), Posting(.custody, -amount),
         ])

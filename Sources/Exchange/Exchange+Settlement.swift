@@ -82,7 +82,7 @@ extension LedgerAccount {
     fileprivate var customer: AccountID? {
         switch self {
         case .available(let account): account
-        case .held, .custody, .fees, .loss: nil
+        case .held, .custody, .fees, .loss, .suspense, .leaving: nil
         }
     }
 }

@@ -40,6 +40,10 @@ extension MarketState {
         list.compare("curtailment", curtailments, other.curtailments)
         list.compare("cut rig", cuts, other.cuts)
         list.compare("block", blocks, other.blocks)
+        list.compareFields("treasury", treasury, other.treasury)
+        list.compare("transfer", transfers, other.transfers)
+        list.compare("payment", payments, other.payments)
+        list.compare("frozen account", freezes, other.freezes)
         let trades = (trades.last(RecentTrades.most), other.trades.last(RecentTrades.most))
         if trades.0 != trades.1 { list.compareTrades(trades.0, trades.1) }
         return list.found

@@ -102,6 +102,7 @@ extension MarketState {
                 silences.remove(account)
             }
         case .fleet(let event): evolve(event)
+        case .treasury(let event): evolve(event)
         case .blockFound(let block): add(block)
         case .blockJudged(let id, let verdict, let error):
             blocks.update(id) { ($0.verdict, $0.poolError) = (verdict, error) }

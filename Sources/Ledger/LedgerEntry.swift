@@ -22,6 +22,22 @@ public enum EntryKind: UInt8, Sendable, CaseIterable {
     case settlement = 3
     /// A hold given back.
     case release = 4
+    /// Money that arrived in custody, before somebody else has approved it.
+    case depositRecorded = 5
+    /// Credited to its account.
+    case depositApproved = 6
+    /// Not credited, and no longer in the books.
+    case depositReturned = 7
+    /// Set aside to be paid out.
+    case withdrawalRequested = 8
+    /// It has left custody.
+    case withdrawalPaid = 9
+    /// Given back: rejected or cancelled.
+    case withdrawalReturned = 10
+    /// What two people decided to book, with a reason.
+    case adjustment = 11
+    /// Takes an earlier entry back.
+    case reversal = 12
 }
 
 /// Postings that sum to zero and take effect together.

@@ -42,6 +42,7 @@ struct TableReader {
             (AccountID(try row.int64(0)), Timestamp(microseconds: try row.int64(1)))
         }
         try readFleets(into: &state)
+        try readTreasury(into: &state)
         return state
     }
 
@@ -81,7 +82,7 @@ struct TableReader {
 
     private func readMarket(into state: inout StoredState) throws {
         guard let row = try connection.queryOne(
-            "SELECT coding_version, rules, counters, status FROM market_state WHERE id = 1", [])
+            "SELECT coding_version, rules, counters, status, treasury FROM market_state WHERE id = 1", [])
         else { return }
         guard let version = UInt8(exactly: try row.int64(0)), (CodingVersion.first...CodingVersion.newest).contains(version) else {
             throw DatabaseError.decoding("unknown coding version of the market's state")
@@ -91,9 +92,10 @@ struct TableReader {
         if let status = try row.optionalBlob(3) {
             state.status = try decode(MarketStatus.self, status, version: version)
         }
+        if let treasury = try row.optionalBlob(4) { state.treasury = try decode(Treasury.self, treasury, version: version) }
     }
 
-    private func all<T>(
+    func all<T>(
         _ table: String, _ columns: [String], where condition: String? = nil, _ body: (SQLRow) throws -> T
     ) throws -> [T] {
         let filter = condition.map { " WHERE \($0)" } ?? ""
@@ -115,7 +117,7 @@ struct TableReader {
         return trades
     }
 
-    private func decode<T: BinaryCodable>(
+    func decode<T: BinaryCodable>(
         _ type: T.Type, _ bytes: [UInt8], version: UInt8 = CodingVersion.newest
     ) throws -> T {
         var reader = BinaryReader(bytes, version: version)
@@ -211,7 +213,7 @@ struct TableReader {
             placedAt: Timestamp(microseconds: try row.int64(13)), unsettled: try row.int64(14))
     }
 
-    private static func raw<T: RawRepresentable>(_ row: SQLRow, _ column: Int) throws -> T where T.RawValue == UInt8 {
+    static func raw<T: RawRepresentable>(_ row: SQLRow, _ column: Int) throws -> T where T.RawValue == UInt8 {
         guard let byte = UInt8(exactly: try row.int64(column)), let value = T(rawValue: byte) else {
             throw DatabaseError.decoding("unknown \(T.self)")
         }

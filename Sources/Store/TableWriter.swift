@@ -49,24 +49,26 @@ struct TableWriter {
             $2.append(SQLValue($1.returnsAt?.microseconds))
         }
         try upsert("blocks", key: ["id"], TableColumns.block, changes.blocks) { TableColumns.append($1, to: &$2) }
+        try writeTreasury(changes)
     }
 
     private static let answer = ["account", "key", "number", "digest", "outcome", "live"]
 
     private func writeState(_ changes: StateChanges) throws {
-        var rows = SQLRows(columns: 6)
+        var rows = SQLRows(columns: 7)
         rows.append(.integer(1))
         rows.append(SQLValue(changes.rules?.symbol))
         rows.append(.integer(Int64(CodingVersion.newest)))
         for bytes in [changes.rules.bytes, changes.counters.bytes, changes.status.bytes] { rows.append(.blob(bytes)) }
+        rows.append(.blob(changes.treasury.bytes))
         try connection.upsert(
-            into: "market_state", ["id", "symbol", "coding_version", "rules", "counters", "status"], key: ["id"], rows)
+            into: "market_state", ["id", "symbol", "coding_version", "rules", "counters", "status", "treasury"], key: ["id"], rows)
     }
 
     /// Images of entities, by key so that neighbours in a table are written one after the other.
     ///
     /// - Parameter append: adds an entity's row, but for the column `live`, which says whether the exchange still holds it
-    private func upsert<Key: EntityKey, Entity>(
+    func upsert<Key: EntityKey, Entity>(
         _ table: String, key: [String], _ columns: [String], _ changes: [Key: EntityChange<Entity>],
         _ append: (Key, Entity, inout SQLRows) -> Void
     ) throws {
@@ -117,6 +119,7 @@ struct TableWriter {
         try connection.insert(into: "ledger_entries", ["id", "kind", "at", "reference", "value_at"], entries)
         try connection.insert(into: "ledger_postings", ["entry", "line", "account_kind", "owner", "amount"], postings)
         try connection.insert(into: "settlement_lines", TableColumns.line, lines)
+        try LedgerChain.extend(connection, by: appended)
     }
 }
 

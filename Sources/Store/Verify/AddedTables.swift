@@ -13,6 +13,7 @@ struct AddedTables {
     private var postings: AddedRows
     private var lines: AddedRows
     private var answers: RecordedAnswers
+    private var chain: ChainRows
 
     init(_ connection: any SQLConnection) {
         entries = AddedRows("ledger_entries", ["id", "kind", "at", "reference"], keyCount: 1, connection)
@@ -25,6 +26,7 @@ struct AddedTables {
                 "from_available", "from_loss",
             ], keyCount: 1, connection)
         answers = RecordedAnswers(connection)
+        chain = ChainRows(connection)
     }
 
     /// A command's events.
@@ -41,7 +43,7 @@ struct AddedTables {
                 .orderPlaced, .askOffered, .orderSuspended, .orderResumed, .orderStamped, .orderClosed, .deliveryOpened,
                 .deliveryEnded, .deliveryClosed, .orderAmended, .ordersRepriced, .phaseChanged, .rulesScheduled, .rulesChanged,
                 .indexPublished, .farmCreated, .rigAssigned, .farmOffered, .silenceSet, .holdReleased, .fleet, .blockFound,
-                .blockJudged:
+                .blockJudged, .treasury:
                 break
             }
         }
@@ -57,6 +59,7 @@ struct AddedTables {
             let numbers: [Int64] = [entry.id, Int64(line), Int64(code.kind), code.owner, posting.amount.rawValue]
             try postings.expect(SQLRow(numbers.map { .integer($0) }), &findings)
         }
+        try chain.expect(entry, &findings)
     }
 
     private mutating func take(_ line: SettlementLine, number: Int64, _ findings: inout FindingList) throws {
@@ -74,6 +77,7 @@ struct AddedTables {
         try postings.end(before: counters.entry, &findings)
         try lines.end(before: (position + 1) * 1_000_000, &findings)
         try answers.end(before: counters.answer, &findings)
+        try chain.end(before: counters.entry, &findings)
     }
 
     func digests() -> [TableDigest] {
