@@ -246,7 +246,7 @@ extension Exchange {
     private mutating func book(
         _ kind: EntryKind, _ transfer: TransferID, _ by: AccountID, _ reason: String?, _ postings: [Posting]
     ) -> Int64 {
-        post(kind, reference: "transfer:" + String(transfer.rawValue), postings)
+        post(kind, by: by, reason: reason, reference: "transfer:" + String(transfer.rawValue), postings)
     }
 
     private func pending(_ id: TransferID) throws(Rejection) -> Transfer {
@@ -322,7 +322,7 @@ extension EntryKind {
         switch self {
         case .deposit, .depositApproved, .adjustment, .reversal: true
         case .hold, .settlement, .release, .depositRecorded, .depositReturned, .withdrawalRequested, .withdrawalPaid,
-            .withdrawalReturned:
+            .withdrawalReturned, .credit:
             false
         }
     }

@@ -115,6 +115,7 @@ public struct Exchange: Sendable {
         case .treasury(let command): return try decide(command)
         case .blockFound(let report): return try blockFound(report)
         case .blockJudged(let hash, let verdict, let error): return try blockJudged(hash, verdict, poolError: error)
+        case .books(let command): return try decide(command)
         }
     }
 

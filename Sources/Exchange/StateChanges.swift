@@ -6,6 +6,7 @@ public struct StateChanges: Sendable {
     public var rules: MarketRules?
     public var status: MarketStatus
     public var counters: Counters
+    public var books: Books
     public var targets: [PoolTargetID: EntityChange<PoolTarget>] = [:]
     public var rigs: [RigID: EntityChange<Rig>] = [:]
     public var orders: [OrderID: EntityChange<Order>] = [:]
@@ -55,7 +56,7 @@ extension MarketState {
         transfers.freezeChanges()
         payments.freezeChanges()
         freezes.freezeChanges()
-        return StateChanges(rules: rules, status: status, counters: counters, treasury: treasury)
+        return StateChanges(rules: rules, status: status, counters: counters, books: books, treasury: treasury)
     }
 
     /// Takes the images of at most `most` entities of what was frozen.

@@ -12,10 +12,10 @@ extension LedgerEntry {
     public func chainForm(after previous: [UInt8]) -> [UInt8] {
         precondition(previous.count == 32, "a hash has 32 bytes")
         var bytes = previous
-        bytes.reserveCapacity(120 + reference.utf8.count + 24 * postings.count)
-        for number in [id, Int64(kind.rawValue), at.microseconds, at.microseconds, 0] { bytes.write(number) }
+        bytes.reserveCapacity(90 + reference.utf8.count + (reason?.utf8.count ?? 0) + 24 * postings.count)
+        for number in [id, Int64(kind.rawValue), at.microseconds, valueAt.microseconds, by?.rawValue ?? 0] { bytes.write(number) }
         bytes.write(reference)
-        bytes.write(nil as String?)
+        bytes.write(reason)
         bytes.write(UInt32(postings.count))
         for posting in postings {
             let (kind, owner) = posting.account.code

@@ -34,7 +34,7 @@ extension Rejection {
             .cannotFillWhole, .lotsBelowDelivering, .tooManyOrders, .farmNotOffered,
             .tooManyPoolTargets, .tooManyRigs, .tooManyFarms, .farmLoginNameTaken, .farmLoginNameFixed, .farmFull,
             .farmNotCurtailed, .transferNotPending, .transferNotApproved, .accountFrozen, .tooManyTransfers,
-            .entryAlreadyReversed:
+            .entryAlreadyReversed, .staleReopening, .creditOutOfOrder, .deliveriesUnsettled:
             .conflict
         case .insufficientFunds: .init(code: 402, reasonPhrase: "Payment Required")
         case .rulesInvalid, .amountOutOfRange, .textTooLong, .poolTargetUnverified, .targetCountOutOfRange,
@@ -42,7 +42,8 @@ extension Rejection {
             .budgetOutOfRange, .tooManyTotals, .passwordInvalid, .minimumFillOutOfRange, .displayedOutOfRange,
             .expiryOutOfRange, .instructionsContradict, .offsetOutOfRange, .scheduleInvalid, .silenceOutOfRange,
             .effectiveTimeOutOfRange, .nothingToAmend, .amendmentNotApplicable, .farmLoginIncomplete, .mostRigsOutOfRange,
-            .curtailmentOutOfRange, .blockInvalid, .postingsInvalid, .entryNotReversible, .transferAccountInvalid:
+            .curtailmentOutOfRange, .blockInvalid, .totalInconsistent, .reopeningInvalid, .creditInvalid, .closingTimeInvalid,
+            .postingsInvalid, .entryNotReversible, .transferAccountInvalid:
             .unprocessableContent
         }
     }
@@ -80,7 +81,9 @@ extension Rejection {
             .tooManyTotals, .marketCancelOnly, .marketHalted, .tooManyOrders, .tooManyPoolTargets,
             .tooManyRigs, .tooManyFarms, .farmUnknown, .farmNotOffered,
             .nothingToAmend, .farmLoginUnknown, .farmLoginIncomplete, .farmFull, .farmNotCurtailed, .blockInvalid,
-            .transferUnknown, .transferNotPending, .transferNotApproved, .ownTransfer, .accountFrozen, .tooManyTransfers:
+            .transferUnknown, .transferNotPending, .transferNotApproved, .ownTransfer, .accountFrozen, .tooManyTransfers,
+            .totalInconsistent, .staleReopening, .reopeningInvalid, .creditOutOfOrder, .creditInvalid, .closingTimeInvalid,
+            .deliveriesUnsettled:
             nil
         case .postingsInvalid: "postings"
         case .entryNotReversible, .entryAlreadyReversed: "reverses"

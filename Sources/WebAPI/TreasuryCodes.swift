@@ -49,6 +49,7 @@ extension EntryKind: Coded {
         case .withdrawalReturned: "withdrawalReturned"
         case .adjustment: "adjustment"
         case .reversal: "reversal"
+        case .credit: "credit"
         }
     }
 }

@@ -6,10 +6,10 @@ internal import Units
 enum LedgerRows {
     /// - Parameter prefix: of the table, with its point, or nothing
     static func entryColumns(_ prefix: String) -> String {
-        ["id", "kind", "at", "reference"].map { prefix + $0 }.joined(separator: ", ")
+        TableColumns.entry.map { prefix + $0 }.joined(separator: ", ")
     }
 
-    static let entryColumnCount = 4
+    static var entryColumnCount: Int { TableColumns.entry.count }
 
     /// An entry without its postings.
     static func entry(_ row: SQLRow) throws -> LedgerEntry {
@@ -17,8 +17,9 @@ enum LedgerRows {
             throw DatabaseError.decoding("unknown kind of ledger entry")
         }
         return LedgerEntry(
-            id: try row.int64(0), kind: kind, at: Timestamp(microseconds: try row.int64(2)), reference: try row.text(3),
-            postings: [])
+            id: try row.int64(0), kind: kind, at: Timestamp(microseconds: try row.int64(2)),
+            valueAt: Timestamp(microseconds: try row.int64(4)), reference: try row.text(3), postings: [],
+            by: try row.optionalInt64(5).map { AccountID($0) }, reason: try row.optionalText(6))
     }
 
     /// Columns: kind and owner of the account, amount.

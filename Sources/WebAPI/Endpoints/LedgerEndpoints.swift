@@ -149,7 +149,12 @@ private struct EntryModel: Encodable {
     var entry: Int64
     var kind: String
     var bookedAt: String
+    /// The time that it counts for: says its period.
+    var valueAt: String
     var reference: String
+    /// The account of who asked for it; absent for the market itself.
+    var by: Int64?
+    var reason: String?
     var postings: [PostingModel]
     /// SHA-256 over the entry and the hash before it, in hex.
     var hash: String?
@@ -159,7 +164,10 @@ private struct EntryModel: Encodable {
         self.entry = entry.id
         kind = entry.kind.code
         bookedAt = entry.at.description
+        valueAt = entry.valueAt.description
         reference = entry.reference
+        by = entry.by?.rawValue
+        reason = entry.reason
         postings = entry.postings.map { PostingModel($0) }
         hash = chained.hash.map { Base16.encode($0) }
     }
@@ -170,7 +178,9 @@ private struct EntryTable {
     private var entries: Int64 = 0
     private var sum = Int128(0)
 
-    static let header = CSV.row(["entry", "booked_at_utc", "kind", "reference", "account", "owner", "amount_sat", "hash"])
+    static let header = CSV.row([
+        "entry", "booked_at_utc", "value_at_utc", "kind", "reference", "by_account", "reason", "account", "owner", "amount_sat", "hash",
+    ])
 
     mutating func rows(_ page: [ChainedEntry]) -> String {
         var text = ""
@@ -181,13 +191,13 @@ private struct EntryTable {
                 let owner = posting.account.code.owner
                 sum += Int128(posting.amount.rawValue)
                 text += CSV.row([
-                    "\(entry.id)", entry.at.description, entry.kind.code, entry.reference, posting.account.kindCode,
-                    owner > 0 ? "\(owner)" : "", "\(posting.amount.rawValue)", chained.hash.map { Base16.encode($0) } ?? "",
+                    "\(entry.id)", entry.at.description, entry.valueAt.description, entry.kind.code, entry.reference,
+                    entry.by.map { "\($0)" } ?? "", entry.reason ?? "", posting.account.kindCode, owner > 0 ? "\(owner)" : "", "\(posting.amount.rawValue)", chained.hash.map { Base16.encode($0) } ?? "",
                 ])
             }
         }
         return text
     }
 
-    var totals: String { CSV.row(["total", "", "\(entries) entries", "", "", "", "\(sum)", ""]) }
+    var totals: String { CSV.row(["total", "", "", "\(entries) entries", "", "", "", "", "", "\(sum)", ""]) }
 }
