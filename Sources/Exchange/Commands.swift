@@ -48,7 +48,8 @@ public enum Command: Hashable, Sendable {
     case underDelivered(DeliveryID, Hashrate)
     /// The edge's process began anew: all its rigs are away until they say otherwise.
     case edgeStarted(EdgeID)
-    /// Cumulative billable work of some deliveries, at most 1,000.
+    /// Cumulative billable work of some deliveries, at most 1,000. As before there were charge codes; ``BooksCommand/settle(_:)``
+    /// says more.
     case settle(run: Int64, chunk: Int64, [DeliveryTotal])
     /// Lets time pass: terms, absences, expiries, schedules, new prices of pegged orders, and holds that are due.
     case advance
@@ -74,6 +75,9 @@ public enum Command: Hashable, Sendable {
     case blockFound(BlockReport)
     /// What the pool said to it, by the header's hash.
     case blockJudged([UInt8], BlockVerdict, poolError: Int64)
+    case books(BooksCommand)
+    /// Money in and out by two people, corrections, and frozen accounts.
+    case treasury(TreasuryCommand)
 }
 
 public struct PlaceBid: Hashable, Sendable {
@@ -151,6 +155,7 @@ public enum Outcome: Hashable, Sendable {
     case farm(FarmID)
     /// So many orders were cancelled.
     case cancelled(Int64)
+    case transfer(TransferID)
     case rejected(Rejection)
 }
 
@@ -213,6 +218,23 @@ public enum Rejection: UInt8, Error, Hashable, Sendable, CaseIterable {
     case curtailmentOutOfRange = 66
     case farmNotCurtailed = 67
     case blockInvalid = 68
+    case totalInconsistent = 70
+    case staleReopening = 71
+    case reopeningInvalid = 72
+    case creditOutOfOrder = 73
+    case creditInvalid = 74
+    case closingTimeInvalid = 75
+    case deliveriesUnsettled = 76
+    case transferUnknown = 80
+    case transferNotPending = 81
+    case transferNotApproved = 82
+    case ownTransfer = 83
+    case accountFrozen = 84
+    case tooManyTransfers = 85
+    case postingsInvalid = 86
+    case entryNotReversible = 87
+    case entryAlreadyReversed = 88
+    case transferAccountInvalid = 89
 
     /// Stable code for people and programs.
     public var code: String { "\(self)" }
@@ -224,7 +246,7 @@ public enum Rejection: UInt8, Error, Hashable, Sendable, CaseIterable {
         case .marketAlreadyDefined: "The market's rules are fixed already."
         case .rulesInvalid: "The market's rules contradict each other."
         case .amountOutOfRange: "The amount must be at least 1 satoshi and at most 21 million bitcoin in all."
-        case .duplicateReference: "A deposit with this reference is booked already."
+        case .duplicateReference: "A payment with this reference is booked already."
         case .textTooLong: "A name, URL, user, password or key is empty, too long, or has a NUL character."
         case .poolTargetUnknown: "The account has no such pool target."
         case .poolTargetUnverified: "None of the pool targets is verified; verify one first."
@@ -284,6 +306,25 @@ public enum Rejection: UInt8, Error, Hashable, Sendable, CaseIterable {
             """
         case .farmNotCurtailed: "The farm is not curtailed."
         case .blockInvalid: "A block has a hash of 32 bytes and a header of 80 bytes, and is judged after it was found."
+        case .totalInconsistent: "A total's work or intervals contradict each other."
+        case .staleReopening: "Closed deliveries were corrected since these were read; read them again."
+        case .reopeningInvalid: "A delivery to be corrected is not a closed one, or its orders or totals are not its own."
+        case .creditOutOfOrder: "Credits are booked one after the other, each exactly once; this is not the next one."
+        case .creditInvalid: "A credit names a delivery with its buyer and seller, and an interval."
+        case .closingTimeInvalid: "Books are closed through a whole minute in the past that is later than where they are closed."
+        case .deliveriesUnsettled: "Deliveries of the period are not settled to the end."
+        case .transferUnknown: "There is no such transfer that the caller may decide on."
+        case .transferNotPending: "The transfer is decided already."
+        case .transferNotApproved: "Only an approved withdrawal can be completed."
+        case .ownTransfer: "Somebody else must do this: nobody decides on what they asked for, or on their own account."
+        case .accountFrozen: "The account is frozen: it can neither trade nor take money out."
+        case .tooManyTransfers: "Too many transfers are pending: 100 of one account, 1,000 of none."
+        case .postingsInvalid: """
+            Postings are 2 to 16, on different accounts (available, custody, fees, loss, suspense), none of them zero, and sum to zero.
+            """
+        case .entryNotReversible: "Only deposits, adjustments and reversals can be reversed; settlement corrects its entries itself."
+        case .entryAlreadyReversed: "The entry is reversed already, or that is proposed."
+        case .transferAccountInvalid: "A deposit is approved for the account it names, or for one if it names none; others name none."
         case .amendmentNotApplicable: "The amendment names a field that this order does not have."
         }
     }

@@ -14,13 +14,11 @@ extension Exchange {
     }
 
     mutating func deposit(_ account: AccountID, _ amount: Satoshis, _ reference: String) throws(Rejection) -> Outcome {
-        guard amount > .zero, amount <= Satoshis.supply,
-            -state.balance(.custody).rawValue <= Satoshis.supply.rawValue - amount.rawValue
-        else { throw .amountOutOfRange }
+        try checkArrival(of: amount)
         guard account.rawValue > 0, Exchange.isText(reference, 1...128) else { throw .textTooLong }
-        guard state.deposits[DepositKey(account: account, reference: reference)] == nil else {
-            throw .duplicateReference
-        }
+        guard state.deposits[DepositKey(account: account, reference: reference)] == nil,
+            !state.payments.contains(PaymentKey(.deposit, reference))
+        else { throw .duplicateReference }
         let entry = post(.deposit, reference: reference, [
             Posting(.available(account), amount), Posting(.custody, -amount),
         ])
@@ -30,10 +28,17 @@ extension Exchange {
         return .entry(entry)
     }
 
+    /// - Parameters:
+    ///   - valueAt: the time that it counts for; nil: now
+    ///   - by: who asked for it; nil: the market itself
     @discardableResult
-    mutating func post(_ kind: EntryKind, reference: String, _ postings: [Posting]) -> Int64 {
+    mutating func post(
+        _ kind: EntryKind, valueAt: Timestamp? = nil, by: AccountID? = nil, reason: String? = nil, reference: String,
+        _ postings: [Posting]
+    ) -> Int64 {
         let id = state.counters.entry
-        emit(.entryPosted(LedgerEntry(id: id, kind: kind, at: time, reference: reference, postings: postings)))
+        emit(.entryPosted(LedgerEntry(
+            id: id, kind: kind, at: time, valueAt: valueAt, reference: reference, postings: postings, by: by, reason: reason)))
         return id
     }
 

@@ -9,6 +9,7 @@ extension Exchange {
         try checkNotHalted()
         guard let old = state.orders[id], account == nil || old.account == account else { throw .orderUnknown }
         guard old.isAlive else { throw .orderClosed }
+        try checkNotFrozen(old.account)
         let new = try amended(old, amendment, rules)
         if old.losesPriority(becoming: new) { try checkOpen() }
         if new.instructions.isPostOnly, new.stamp != old.stamp, wouldMatch(new) { throw .wouldMatch }

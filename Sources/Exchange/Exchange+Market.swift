@@ -106,6 +106,7 @@ extension Exchange {
     ) throws(Rejection) -> Outcome {
         try checkOpen()
         guard let farm = state.farms[id], farm.owner == owner else { throw .farmUnknown }
+        try checkNotFrozen(owner)
         try check(offer.price, rules)
         guard !offer.instructions.timeInForce.isImmediate else { throw .instructionsContradict }
         try checkTerms(of: PlaceAsk(offer, owner, RigID(0)), rules)

@@ -6,6 +6,7 @@ internal import Units
 extension Exchange {
     mutating func place(_ bid: PlaceBid, _ rules: MarketRules) throws(Rejection) -> Outcome {
         try checkOpen()
+        try checkNotFrozen(bid.account)
         try check(bid.price, rules)
         guard (Lots(1)...rules.mostLots).contains(bid.lots) else { throw .lotsOutOfRange }
         try check(bid.instructions, lots: bid.lots, rules)
@@ -25,6 +26,7 @@ extension Exchange {
 
     mutating func place(_ ask: PlaceAsk, _ rules: MarketRules) throws(Rejection) -> Outcome {
         try checkOpen()
+        try checkNotFrozen(ask.account)
         try check(ask.price, rules)
         try checkTerms(of: ask, rules)
         try checkClientOrderID(ask.clientOrderID, of: ask.account)
@@ -105,7 +107,7 @@ extension Exchange {
     }
 
     @discardableResult
-    private mutating func closeAll(
+    mutating func closeAll(
         of account: AccountID, _ side: Side?, _ reason: CloseReason, at: Timestamp, _ returned: inout Returned
     ) -> Int64 {
         let all = state.orders(of: account).filter { side == nil || $0.side == side }

@@ -112,8 +112,10 @@ public struct Exchange: Sendable {
         case .offerFarm(let id, let owner, let terms): return try offer(id, owner, terms, rules)
         case .withdrawFarm(let id, let owner): return try withdraw(id, by: owner)
         case .fleet(let command): return try decide(command, rules)
+        case .treasury(let command): return try decide(command)
         case .blockFound(let report): return try blockFound(report)
         case .blockJudged(let hash, let verdict, let error): return try blockJudged(hash, verdict, poolError: error)
+        case .books(let command): return try decide(command)
         }
     }
 

@@ -26,6 +26,7 @@ extension MarketState {
         list.compareFields("rules", rules, other.rules)
         list.compareFields("status", status, other.status)
         list.compareFields("counters", counters, other.counters)
+        list.compareFields("books", books, other.books)
         list.compare("pool target", targets, other.targets)
         list.compare("rig", rigs, other.rigs)
         list.compare("order", orders, other.orders)
@@ -40,6 +41,10 @@ extension MarketState {
         list.compare("curtailment", curtailments, other.curtailments)
         list.compare("cut rig", cuts, other.cuts)
         list.compare("block", blocks, other.blocks)
+        list.compareFields("treasury", treasury, other.treasury)
+        list.compare("transfer", transfers, other.transfers)
+        list.compare("payment", payments, other.payments)
+        list.compare("frozen account", freezes, other.freezes)
         let trades = (trades.last(RecentTrades.most), other.trades.last(RecentTrades.most))
         if trades.0 != trades.1 { list.compareTrades(trades.0, trades.1) }
         return list.found

@@ -19,6 +19,9 @@ extension MarketState {
         curtailments.settleHash(&scratch)
         cuts.settleHash(&scratch)
         blocks.settleHash(&scratch)
+        transfers.settleHash(&scratch)
+        payments.settleHash(&scratch)
+        freezes.settleHash(&scratch)
     }
 }
 

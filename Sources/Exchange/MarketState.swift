@@ -13,6 +13,7 @@ public struct MarketState: Sendable {
     public var algorithm: Algorithm { rules?.algorithm ?? .sha256d }
     public internal(set) var status = MarketStatus()
     public internal(set) var counters = Counters()
+    public internal(set) var books = Books()
     public internal(set) var targets = EntityTable<PoolTargetID, PoolTarget>()
     public internal(set) var rigs = EntityTable<RigID, Rig>()
     /// Orders that are alive, or have deliveries to settle.
@@ -34,7 +35,15 @@ public struct MarketState: Sendable {
     /// The last blocks that were found.
     public internal(set) var blocks = EntityTable<BlockID, Block>()
 
+    /// Those that are not at their end.
+    public internal(set) var transfers = EntityTable<TransferID, Transfer>()
+    public internal(set) var payments = EntityTable<PaymentKey, TransferID>()
+    /// Accounts that may not trade and take nothing out.
+    public internal(set) var freezes = EntityTable<AccountID, Freeze>()
+    public internal(set) var treasury = Treasury()
+
     // Derived.
+    var transfersByAccount = Multimap<AccountID, TransferID>()
     public internal(set) var book = OrderBook()
     var rigByUser: [String: RigID] = [:]
     var orderByClientID: [AccountID: [String: OrderID]] = [:]
@@ -81,9 +90,12 @@ public struct MarketState: Sendable {
         counters.encode(into: &writer)
         rules.encode(into: &writer)
         status.encode(into: &writer)
+        books.encode(into: &writer)
+        if treasury != Treasury() { treasury.encode(into: &writer) }
         return Hash64.of(writer.bytes) &+ targets.hash &+ rigs.hash &+ orders.hash &+ deliveries.hash
             &+ billings.hash &+ balances.hash &+ deposits.hash &+ answers.hash &+ farms.hash &+ silences.hash
             &+ farmLogins.hash &+ curtailments.hash &+ cuts.hash &+ blocks.hash
+            &+ transfers.hash &+ payments.hash &+ freezes.hash
     }
 
     public func balance(_ account: LedgerAccount) -> Satoshis { balances.balance(of: account) }
@@ -153,6 +165,9 @@ public struct MarketState: Sendable {
         curtailments.trackChanges()
         cuts.trackChanges()
         blocks.trackChanges()
+        transfers.trackChanges()
+        payments.trackChanges()
+        freezes.trackChanges()
     }
 
     /// This state, not recording changes.
@@ -172,6 +187,9 @@ public struct MarketState: Sendable {
         copy.curtailments.stopTrackingChanges()
         copy.cuts.stopTrackingChanges()
         copy.blocks.stopTrackingChanges()
+        copy.transfers.stopTrackingChanges()
+        copy.payments.stopTrackingChanges()
+        copy.freezes.stopTrackingChanges()
         return copy
     }
 }
@@ -181,6 +199,7 @@ public struct StoredState: Sendable {
     public var rules: MarketRules?
     public var status = MarketStatus()
     public var counters = Counters()
+    public var books = Books()
     public var targets: [PoolTarget] = []
     public var rigs: [Rig] = []
     public var orders: [Order] = []
@@ -195,6 +214,10 @@ public struct StoredState: Sendable {
     public var curtailments: [Curtailment] = []
     public var cuts: [(RigID, CutRig)] = []
     public var blocks: [Block] = []
+    public var transfers: [Transfer] = []
+    public var payments: [(PaymentKey, TransferID)] = []
+    public var freezes: [(AccountID, Freeze)] = []
+    public var treasury = Treasury()
     /// The last fills, also of deliveries that are over; at most ``RecentTrades/most``.
     public var trades: [Trade] = []
 
@@ -209,6 +232,7 @@ extension MarketState {
         rules = stored.rules
         status = stored.status
         counters = stored.counters
+        books = stored.books
         _ = try Ledger(balances: Dictionary(stored.balances.map { ($0.0, $0.1) }) { $1 })
         for target in stored.targets {
             targets.set(target.id, target)
@@ -236,6 +260,13 @@ extension MarketState {
             scheduleTimer(of: curtailment)
         }
         for block in stored.blocks.sorted(by: { $0.id < $1.id }) { add(block) }
+        treasury = stored.treasury
+        for transfer in stored.transfers.sorted(by: { $0.id < $1.id }) {
+            transfers.set(transfer.id, transfer)
+            link(transfer)
+        }
+        for (key, transfer) in stored.payments { payments.set(key, transfer) }
+        for (account, freeze) in stored.freezes { freezes.set(account, freeze) }
         for planned in status.scheduled { timers.schedule(.rules, at: planned.effectiveAt) }
         for (account, amount) in stored.balances { balances.set(account, amount) }
         for (key, amount) in stored.deposits { deposits.set(key, amount) }

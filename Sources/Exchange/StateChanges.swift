@@ -6,6 +6,7 @@ public struct StateChanges: Sendable {
     public var rules: MarketRules?
     public var status: MarketStatus
     public var counters: Counters
+    public var books: Books
     public var targets: [PoolTargetID: EntityChange<PoolTarget>] = [:]
     public var rigs: [RigID: EntityChange<Rig>] = [:]
     public var orders: [OrderID: EntityChange<Order>] = [:]
@@ -20,6 +21,10 @@ public struct StateChanges: Sendable {
     public var curtailments: [FarmID: EntityChange<Curtailment>] = [:]
     public var cuts: [RigID: EntityChange<CutRig>] = [:]
     public var blocks: [BlockID: EntityChange<Block>] = [:]
+    public var transfers: [TransferID: EntityChange<Transfer>] = [:]
+    public var payments: [PaymentKey: EntityChange<TransferID>] = [:]
+    public var freezes: [AccountID: EntityChange<Freeze>] = [:]
+    public var treasury = Treasury()
 }
 
 extension MarketState {
@@ -48,7 +53,10 @@ extension MarketState {
         curtailments.freezeChanges()
         cuts.freezeChanges()
         blocks.freezeChanges()
-        return StateChanges(rules: rules, status: status, counters: counters)
+        transfers.freezeChanges()
+        payments.freezeChanges()
+        freezes.freezeChanges()
+        return StateChanges(rules: rules, status: status, counters: counters, books: books, treasury: treasury)
     }
 
     /// Takes the images of at most `most` entities of what was frozen.
@@ -71,6 +79,9 @@ extension MarketState {
         left -= curtailments.takeFrozen(left, into: &changes.curtailments)
         left -= cuts.takeFrozen(left, into: &changes.cuts)
         left -= blocks.takeFrozen(left, into: &changes.blocks)
+        left -= transfers.takeFrozen(left, into: &changes.transfers)
+        left -= payments.takeFrozen(left, into: &changes.payments)
+        left -= freezes.takeFrozen(left, into: &changes.freezes)
         return left > 0
     }
 
@@ -79,5 +90,6 @@ extension MarketState {
         targets.frozenCount + rigs.frozenCount + orders.frozenCount + deliveries.frozenCount + billings.frozenCount
             + balances.frozenCount + deposits.frozenCount + answers.frozenCount + farms.frozenCount + silences.frozenCount
             + farmLogins.frozenCount + curtailments.frozenCount + cuts.frozenCount + blocks.frozenCount
+            + transfers.frozenCount + payments.frozenCount + freezes.frozenCount
     }
 }

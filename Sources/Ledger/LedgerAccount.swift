@@ -14,6 +14,10 @@ public enum LedgerAccount: Hashable, Comparable, Sendable {
     case fees
     /// Work delivered that nobody could be charged for.
     case loss
+    /// Money that arrived and nobody has approved yet, and what is to be cleared up. May be below zero.
+    case suspense
+    /// A customer's funds on their way out: set aside for withdrawals that are not paid yet.
+    case leaving(AccountID)
 
     /// Stable code for storage: kind and owner (0 for the market's own accounts).
     @inlinable
@@ -24,6 +28,8 @@ public enum LedgerAccount: Hashable, Comparable, Sendable {
         case .custody: (3, 0)
         case .fees: (4, 0)
         case .loss: (5, 0)
+        case .suspense: (6, 0)
+        case .leaving(let account): (7, account.rawValue)
         }
     }
 
@@ -35,6 +41,8 @@ public enum LedgerAccount: Hashable, Comparable, Sendable {
         case (3, 0): self = .custody
         case (4, 0): self = .fees
         case (5, 0): self = .loss
+        case (6, 0): self = .suspense
+        case (7, 1...): self = .leaving(AccountID(owner))
         default: return nil
         }
     }
@@ -55,8 +63,8 @@ public enum LedgerAccount: Hashable, Comparable, Sendable {
     @inlinable
     public var mustNotBeNegative: Bool {
         switch self {
-        case .available, .held, .fees: true
-        case .custody, .loss: false
+        case .available, .held, .fees, .leaving: true
+        case .custody, .loss, .suspense: false
         }
     }
 }

@@ -17,10 +17,16 @@ extension LedgerBalances {
     /// - Throws: ``LedgerError``; balances are then as before.
     @inlinable
     public mutating func post(_ postings: [Posting]) throws(LedgerError) {
+        try check(postings)
+        for posting in postings { add(posting.amount, to: posting.account) }
+    }
+
+    /// Whether the postings could be applied now.
+    @inlinable
+    public func check(_ postings: [Posting]) throws(LedgerError) {
         guard !postings.isEmpty else { throw .empty }
         guard isBalanced(postings) else { throw .unbalanced }
         try postings.count <= mostCompared ? checkFew(postings) : checkMany(postings)
-        for posting in postings { add(posting.amount, to: posting.account) }
     }
 
     @inlinable

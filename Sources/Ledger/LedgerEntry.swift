@@ -22,6 +22,24 @@ public enum EntryKind: UInt8, Sendable, CaseIterable {
     case settlement = 3
     /// A hold given back.
     case release = 4
+    /// A dispute's outcome.
+    case credit = 13
+    /// Money that arrived in custody, before somebody else has approved it.
+    case depositRecorded = 5
+    /// Credited to its account.
+    case depositApproved = 6
+    /// Not credited, and no longer in the books.
+    case depositReturned = 7
+    /// Set aside to be paid out.
+    case withdrawalRequested = 8
+    /// It has left custody.
+    case withdrawalPaid = 9
+    /// Given back: rejected or cancelled.
+    case withdrawalReturned = 10
+    /// What two people decided to book, with a reason.
+    case adjustment = 11
+    /// Takes an earlier entry back.
+    case reversal = 12
 }
 
 /// Postings that sum to zero and take effect together.
@@ -29,16 +47,29 @@ public struct LedgerEntry: Hashable, Sendable {
     /// 1, 2, 3 ... without gaps.
     public var id: Int64
     public var kind: EntryKind
+    /// When it was booked.
     public var at: Timestamp
+    /// The time that it counts for: says its period.
+    public var valueAt: Timestamp
     /// What it refers to, e.g. `deposit:wire-17`, `delivery:4`, `run:12/0`.
     public var reference: String
     public var postings: [Posting]
+    /// The person who asked for it; nil: the market itself.
+    public var by: AccountID?
+    public var reason: String?
 
-    public init(id: Int64, kind: EntryKind, at: Timestamp, reference: String, postings: [Posting]) {
+    /// - Parameter valueAt: nil: as booked
+    public init(
+        id: Int64, kind: EntryKind, at: Timestamp, valueAt: Timestamp? = nil, reference: String, postings: [Posting],
+        by: AccountID? = nil, reason: String? = nil
+    ) {
         self.id = id
         self.kind = kind
         self.at = at
+        self.valueAt = valueAt ?? at
         self.reference = reference
         self.postings = postings
+        self.by = by
+        self.reason = reason
     }
 }

@@ -111,7 +111,7 @@ public struct DeliveryRow: Hashable, Sendable {
 }
 
 /// What is read from the projected tables.
-public protocol MarketReports: Sendable {
+public protocol MarketReports: TreasuryReports {
     /// Settlement lines by number, after `cursor`, at most `limit`; of one account (as buyer or seller) or of all.
     func settlementLines(account: AccountID?, after cursor: Int64, limit: Int) async throws -> [ReportLine]
     /// Deliveries by number, after `cursor`; of one account (as buyer or seller) or of all.

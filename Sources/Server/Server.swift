@@ -101,7 +101,7 @@ public final class Server: Sendable {
         var services = APIServices(
             market: market.writer, directory: AccountStore(database), reports: ReportStore(database),
             edge: live, verifier: verifier,
-            secret: try folder.secret(), now: MarketService.systemClock)
+            secret: try folder.secret(), now: MarketService.systemClock, singlePersonDeposits: configuration.singlePersonDeposits)
         services.evidence = SettlementEvidenceStore(database)
         let (group, run, port) = try await startAPI(configuration, services, logger)
         let settlement = SettlementWorker(gateway: market.writer, meter: MeterStore(database), logger: logger)
@@ -111,6 +111,7 @@ public final class Server: Sendable {
             Task { await settlement.run(every: configuration.settlementInterval) },
             Task { await watch.run(every: configuration.verificationInterval) },
             Task { await retention.run(every: .seconds(3600)) },
+            Task { await LedgerUpkeep(database: database, logger: logger).run() },
         ] + desk.work(live)
         return Server(
             apiPort: port, stratumURL: live.stratumURL, deposed: deposed, folder: folder, database: database, market: market,

@@ -23,6 +23,8 @@ public struct ServerConfiguration: Sendable {
     public var rules = MarketRules.sha256d
     /// Lets buyers name pools at private, loopback and link-local addresses.
     public var allowsPrivatePools = false
+    /// Lets one person credit deposits; otherwise another must approve them.
+    public var singlePersonDeposits = false
     public var settlementInterval: Duration = .seconds(300)
     /// How often failed pools that bids wait for are tried again.
     public var verificationInterval: Duration = .seconds(30)

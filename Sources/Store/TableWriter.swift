@@ -49,24 +49,28 @@ struct TableWriter {
             $2.append(SQLValue($1.returnsAt?.microseconds))
         }
         try upsert("blocks", key: ["id"], TableColumns.block, changes.blocks) { TableColumns.append($1, to: &$2) }
+        try writeTreasury(changes)
     }
 
     private static let answer = ["account", "key", "number", "digest", "outcome", "live"]
 
     private func writeState(_ changes: StateChanges) throws {
-        var rows = SQLRows(columns: 6)
+        var rows = SQLRows(columns: 8)
         rows.append(.integer(1))
         rows.append(SQLValue(changes.rules?.symbol))
         rows.append(.integer(Int64(CodingVersion.newest)))
-        for bytes in [changes.rules.bytes, changes.counters.bytes, changes.status.bytes] { rows.append(.blob(bytes)) }
-        try connection.upsert(
-            into: "market_state", ["id", "symbol", "coding_version", "rules", "counters", "status"], key: ["id"], rows)
+        let blobs = [
+            changes.rules.bytes, changes.counters.bytes, changes.status.bytes, changes.books.bytes, changes.treasury.bytes,
+        ]
+        for bytes in blobs { rows.append(.blob(bytes)) }
+        let columns = ["id", "symbol", "coding_version", "rules", "counters", "status", "books", "treasury"]
+        try connection.upsert(into: "market_state", columns, key: ["id"], rows)
     }
 
     /// Images of entities, by key so that neighbours in a table are written one after the other.
     ///
     /// - Parameter append: adds an entity's row, but for the column `live`, which says whether the exchange still holds it
-    private func upsert<Key: EntityKey, Entity>(
+    func upsert<Key: EntityKey, Entity>(
         _ table: String, key: [String], _ columns: [String], _ changes: [Key: EntityChange<Entity>],
         _ append: (Key, Entity, inout SQLRows) -> Void
     ) throws {
@@ -96,15 +100,13 @@ struct TableWriter {
 
     func write(_ appended: Appended) throws {
         let count = appended.entries.count
-        var entries = SQLRows(columns: 5, reservingCapacity: count)
+        var entries = SQLRows(columns: TableColumns.entry.count, reservingCapacity: count)
         var postings = SQLRows(columns: 5, reservingCapacity: 2 * count)
         var lines = SQLRows(columns: TableColumns.line.count)
         for item in appended.entries {
             switch item.event {
             case .entryPosted(let entry):
-                entries.append(entry.id, Int64(entry.kind.rawValue), entry.at.microseconds)
-                entries.append(.text(entry.reference))
-                entries.append(entry.at.microseconds)
+                TableColumns.append(entry, to: &entries)
                 for (line, posting) in entry.postings.enumerated() {
                     let (kind, owner) = posting.account.code
                     postings.append(entry.id, Int64(line), Int64(kind), owner, posting.amount.rawValue)
@@ -114,9 +116,10 @@ struct TableWriter {
             default: break
             }
         }
-        try connection.insert(into: "ledger_entries", ["id", "kind", "at", "reference", "value_at"], entries)
+        try connection.insert(into: "ledger_entries", TableColumns.entry, entries)
         try connection.insert(into: "ledger_postings", ["entry", "line", "account_kind", "owner", "amount"], postings)
         try connection.insert(into: "settlement_lines", TableColumns.line, lines)
+        try LedgerChain.extend(connection, by: appended)
     }
 }
 

@@ -18,6 +18,7 @@ public enum Kind {
     public enum Edge {}
     public enum Farm {}
     public enum Block {}
+    public enum Transfer {}
 }
 
 /// A customer (buyer, seller or both) or a member of staff.
@@ -36,3 +37,5 @@ public typealias EdgeID = Identifier<Kind.Edge>
 public typealias FarmID = Identifier<Kind.Farm>
 /// A block that a rig found.
 public typealias BlockID = Identifier<Kind.Block>
+/// Money that comes in, goes out, or is moved by people.
+public typealias TransferID = Identifier<Kind.Transfer>

@@ -14,6 +14,8 @@ public struct APIServices: Sendable {
     public var secret: [UInt8]
     /// For the lifetime of cached API keys, and for what depends on the time of day.
     public var now: @Sendable () -> Timestamp
+    /// Whether one person may credit a deposit; otherwise another must approve it.
+    public var singlePersonDeposits: Bool
     /// Cryptographically secure random bytes.
     public var randomBytes: @Sendable (Int) -> [UInt8]
 
@@ -21,6 +23,7 @@ public struct APIServices: Sendable {
     public init(
         market: any MarketGateway, directory: any AccountDirectory, reports: any MarketReports,
         edge: any LiveEdge, verifier: any PoolVerifying, secret: [UInt8], now: @escaping @Sendable () -> Timestamp,
+        singlePersonDeposits: Bool = false,
         randomBytes: @escaping @Sendable (Int) -> [UInt8] = APIServices.systemRandomBytes
     ) {
         precondition(secret.count >= 32, "the API's secret is too short")
@@ -31,6 +34,7 @@ public struct APIServices: Sendable {
         self.verifier = verifier
         self.secret = secret
         self.now = now
+        self.singlePersonDeposits = singlePersonDeposits
         self.randomBytes = randomBytes
     }
 

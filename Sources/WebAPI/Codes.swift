@@ -85,6 +85,7 @@ extension CloseReason: Coded {
         case .expired: "expired"
         case .silence: "silence"
         case .leftFarm: "leftFarm"
+        case .accountFrozen: "accountFrozen"
         }
     }
 }

@@ -26,12 +26,15 @@ extension Rejection {
     var status: HTTPResponse.Status {
         switch self {
         case .marketUndefined: .serviceUnavailable
-        case .poolTargetUnknown, .rigUnknown, .orderUnknown, .deliveryUnknown, .farmUnknown, .farmLoginUnknown: .notFound
+        case .poolTargetUnknown, .rigUnknown, .orderUnknown, .deliveryUnknown, .farmUnknown, .farmLoginUnknown, .transferUnknown:
+            .notFound
+        case .ownTransfer: .forbidden
         case .marketAlreadyDefined, .duplicateReference, .rigNameTaken, .rigAlreadyOffered, .duplicateClientOrderID,
             .orderClosed, .staleSession, .idempotencyKeyReused, .marketCancelOnly, .marketHalted, .wouldMatch,
             .cannotFillWhole, .lotsBelowDelivering, .tooManyOrders, .farmNotOffered,
             .tooManyPoolTargets, .tooManyRigs, .tooManyFarms, .farmLoginNameTaken, .farmLoginNameFixed, .farmFull,
-            .farmNotCurtailed:
+            .farmNotCurtailed, .transferNotPending, .transferNotApproved, .accountFrozen, .tooManyTransfers,
+            .entryAlreadyReversed, .staleReopening, .creditOutOfOrder, .deliveriesUnsettled:
             .conflict
         case .insufficientFunds: .init(code: 402, reasonPhrase: "Payment Required")
         case .rulesInvalid, .amountOutOfRange, .textTooLong, .poolTargetUnverified, .targetCountOutOfRange,
@@ -39,7 +42,8 @@ extension Rejection {
             .budgetOutOfRange, .tooManyTotals, .passwordInvalid, .minimumFillOutOfRange, .displayedOutOfRange,
             .expiryOutOfRange, .instructionsContradict, .offsetOutOfRange, .scheduleInvalid, .silenceOutOfRange,
             .effectiveTimeOutOfRange, .nothingToAmend, .amendmentNotApplicable, .farmLoginIncomplete, .mostRigsOutOfRange,
-            .curtailmentOutOfRange, .blockInvalid:
+            .curtailmentOutOfRange, .blockInvalid, .totalInconsistent, .reopeningInvalid, .creditInvalid, .closingTimeInvalid,
+            .postingsInvalid, .entryNotReversible, .transferAccountInvalid:
             .unprocessableContent
         }
     }
@@ -76,8 +80,14 @@ extension Rejection {
             .orderValueTooSmall, .insufficientFunds, .orderUnknown, .orderClosed, .deliveryUnknown, .staleSession,
             .tooManyTotals, .marketCancelOnly, .marketHalted, .tooManyOrders, .tooManyPoolTargets,
             .tooManyRigs, .tooManyFarms, .farmUnknown, .farmNotOffered,
-            .nothingToAmend, .farmLoginUnknown, .farmLoginIncomplete, .farmFull, .farmNotCurtailed, .blockInvalid:
+            .nothingToAmend, .farmLoginUnknown, .farmLoginIncomplete, .farmFull, .farmNotCurtailed, .blockInvalid,
+            .transferUnknown, .transferNotPending, .transferNotApproved, .ownTransfer, .accountFrozen, .tooManyTransfers,
+            .totalInconsistent, .staleReopening, .reopeningInvalid, .creditOutOfOrder, .creditInvalid, .closingTimeInvalid,
+            .deliveriesUnsettled:
             nil
+        case .postingsInvalid: "postings"
+        case .entryNotReversible, .entryAlreadyReversed: "reverses"
+        case .transferAccountInvalid: "account"
         }
     }
 }

@@ -82,6 +82,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Flag(help: "Let buyers name pools at private and loopback addresses.")
     var allowPrivatePools = false
 
+    @Flag(help: "Let one person of finance credit deposits. Without it another one must approve each: POST /v1/transfers/{id}/approve.")
+    var singlePersonDeposits = false
+
     @Option(help: ArgumentHelp("Time between settlement runs.", valueName: "seconds"))
     var settlementInterval = 300.0
 
@@ -144,6 +147,7 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.transport = try transportOptions.transport()
         configuration.rules = market.rules
         configuration.allowsPrivatePools = allowPrivatePools
+        configuration.singlePersonDeposits = singlePersonDeposits
         configuration.settlementInterval = .milliseconds(Int64(settlementInterval * 1000))
         configuration.rawShares = rawShares
         configuration.retention.shareDays = shareDays

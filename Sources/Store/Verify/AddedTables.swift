@@ -13,18 +13,21 @@ struct AddedTables {
     private var postings: AddedRows
     private var lines: AddedRows
     private var answers: RecordedAnswers
+    private var chain: ChainRows
 
     init(_ connection: any SQLConnection) {
-        entries = AddedRows("ledger_entries", ["id", "kind", "at", "reference"], keyCount: 1, connection)
+        entries = AddedRows("ledger_entries", ["id", "kind", "at", "value_at", "reference", "booked_by", "reason"], keyCount: 1,
+            connection)
         postings = AddedRows(
             "ledger_postings", ["entry", "line", "account_kind", "owner", "amount"], keyCount: 2, connection)
         lines = AddedRows(
             "settlement_lines",
             [
                 "number", "delivery", "run", "chunk", "at", "work", "charge", "seller_fee", "buyer_fee", "from_hold",
-                "from_available", "from_loss",
+                "from_available", "from_loss", "value_at", "code", "from_minute", "to_minute", "seller_short", "credit",
             ], keyCount: 1, connection)
         answers = RecordedAnswers(connection)
+        chain = ChainRows(connection)
     }
 
     /// A command's events.
@@ -41,7 +44,7 @@ struct AddedTables {
                 .orderPlaced, .askOffered, .orderSuspended, .orderResumed, .orderStamped, .orderClosed, .deliveryOpened,
                 .deliveryEnded, .deliveryClosed, .orderAmended, .ordersRepriced, .phaseChanged, .rulesScheduled, .rulesChanged,
                 .indexPublished, .farmCreated, .rigAssigned, .farmOffered, .silenceSet, .holdReleased, .fleet, .blockFound,
-                .blockJudged:
+                .blockJudged, .books, .treasury:
                 break
             }
         }
@@ -49,7 +52,9 @@ struct AddedTables {
 
     private mutating func take(_ entry: LedgerEntry, _ findings: inout FindingList) throws {
         let row: [SQLValue] = [
-            .integer(entry.id), .integer(Int64(entry.kind.rawValue)), .integer(entry.at.microseconds), .text(entry.reference),
+            .integer(entry.id), .integer(Int64(entry.kind.rawValue)), .integer(entry.at.microseconds),
+            .integer(entry.valueAt.microseconds), .text(entry.reference), entry.by.map { .integer($0.rawValue) } ?? .null,
+            entry.reason.map { .text($0) } ?? .null,
         ]
         try entries.expect(SQLRow(row), &findings)
         for (line, posting) in entry.postings.enumerated() {
@@ -57,15 +62,17 @@ struct AddedTables {
             let numbers: [Int64] = [entry.id, Int64(line), Int64(code.kind), code.owner, posting.amount.rawValue]
             try postings.expect(SQLRow(numbers.map { .integer($0) }), &findings)
         }
+        try chain.expect(entry, &findings)
     }
 
     private mutating func take(_ line: SettlementLine, number: Int64, _ findings: inout FindingList) throws {
         let numbers: [Int64] = [
             number, line.delivery.rawValue, line.run, line.chunk, line.at.microseconds, line.work.units,
             line.amounts.charge.rawValue, line.amounts.sellerFee.rawValue, line.amounts.buyerFee.rawValue,
-            line.fromHold.rawValue, line.fromAvailable.rawValue, line.fromLoss.rawValue,
+            line.fromHold.rawValue, line.fromAvailable.rawValue, line.fromLoss.rawValue, line.valueAt.microseconds,
+            Int64(line.code.rawValue), line.fromMinute, line.toMinute, line.sellerShort.rawValue,
         ]
-        try lines.expect(SQLRow(numbers.map { .integer($0) }), &findings)
+        try lines.expect(SQLRow(numbers.map { .integer($0) } + [line.credit.map { .integer($0) } ?? .null]), &findings)
     }
 
     /// At the tables' position: rows that should not be there.
@@ -74,6 +81,7 @@ struct AddedTables {
         try postings.end(before: counters.entry, &findings)
         try lines.end(before: (position + 1) * 1_000_000, &findings)
         try answers.end(before: counters.answer, &findings)
+        try chain.end(before: counters.entry, &findings)
     }
 
     func digests() -> [TableDigest] {

@@ -17,6 +17,9 @@ struct HistoryRows {
         try compare("deliveries", TableColumns.delivery, keyCount: 1, changes.deliveries, &findings) {
             TableColumns.append($1, to: &$2)
         }
+        try compare("transfers", TableColumns.transfer, keyCount: 1, changes.transfers, &findings) {
+            TableColumns.append($1, to: &$2)
+        }
         try compare("billings", TableColumns.billing, keyCount: 4, changes.billings, &findings) {
             TableColumns.append($0, $1, to: &$2)
         }

@@ -33,6 +33,7 @@ public struct TableRebuilder: Sendable {
         "market_state", "pool_targets", "rigs", "farms", "orders", "deliveries", "billings", "ledger_balances",
         "ledger_postings", "ledger_entries", "deposits", "answers", "silences", "settlement_lines",
         "farm_logins", "curtailments", "cut_rigs", "blocks",
+        "transfers", "payment_references", "account_freezes", "ledger_chain", "balance_snapshots",
     ]
     private let tables: DatabaseLocation
     private let journal: DatabaseLocation
