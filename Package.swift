@@ -78,7 +78,7 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "Market",
-            dependencies: ["Units", "BinaryCoding", "Exchange", "Metering", "Routing", "Settlement", logging],
+            dependencies: ["Units", "BinaryCoding", "Exchange", "Metering", "Routing", "Settlement", crypto, logging],
             swiftSettings: settings),
         .target(
             name: "Store",

@@ -1,34 +1,45 @@
 internal import Exchange
 public import Logging
+internal import Settlement
 public import Units
 
-/// Bills metered work every interval: reads slots at a recorded watermark and submits cumulative totals.
+/// Makes the settlement runs: from meter slots to commands (design, section 8).
+///
+/// What a run bills follows from the slots and from what is settled, so a run that was broken off is made up for by repeating it.
 public struct SettlementWorker: Sendable {
     /// Reports of a delivery count as complete this long after its end: the edges' grace.
     static let grace = Interval.seconds(5)
-    static let chunkSize = 1000
+    /// Runs that wait for their turn at most.
+    private static let mostWaiting = 4
 
-    private let gateway: any MarketGateway
-    private let meter: any MeterPort
-    private let clock: @Sendable () -> Timestamp
-    private let logger: Logger
+    let gateway: any MarketGateway
+    let meter: any SettlementPort
+    let schedule: SettlementSchedule
+    let clock: @Sendable () -> Timestamp
+    let logger: Logger
+    private let program: String
+    private let turns = Turns(mostWaiting: SettlementWorker.mostWaiting)
 
+    /// - Parameter program: name and version, for the runs' rows
     public init(
-        gateway: any MarketGateway, meter: any MeterPort, logger: Logger,
-        clock: @escaping @Sendable () -> Timestamp = MarketService.systemClock
+        gateway: any MarketGateway, meter: any SettlementPort, schedule: SettlementSchedule = .uncut, program: String = "hashspot",
+        logger: Logger, clock: @escaping @Sendable () -> Timestamp = MarketService.systemClock
     ) {
         self.gateway = gateway
         self.meter = meter
+        self.schedule = schedule
         self.clock = clock
         self.logger = logger
+        self.program = "\(program), rules \(JournalBody.rulesVersion)"
     }
 
-    /// Runs at every interval until its task is cancelled.
-    public func run(every interval: Duration) async {
+    /// Makes the runs that are due until its task is cancelled.
+    public func run() async {
         while !Task.isCancelled {
             do {
-                try await Task.sleep(for: interval)
+                try await Task.sleep(for: schedule.pause(from: clock()))
                 try await runOnce()
+                try await runFinal()
             } catch is CancellationError {
                 return
             } catch {
@@ -37,47 +48,66 @@ public struct SettlementWorker: Sendable {
         }
     }
 
-    /// One run over everything that is not settled to the end. Repeating it changes nothing.
+    /// The initial run that is due. Repeating it changes nothing.
     ///
     /// - Returns: the run's number; nil when there was nothing to do
     @discardableResult
-    public func runOnce() async throws -> Int64? {
-        let watermark = try await meter.watermark()
-        let open = gateway.read { Array($0.deliveries.keys).sorted() }
-        guard !open.isEmpty else { return nil }
-        let run = try await meter.beginRun(at: clock(), watermark: watermark)
-        for (number, start) in stride(from: 0, to: open.count, by: SettlementWorker.chunkSize).enumerated() {
-            let chunk = Array(open[start..<min(start + SettlementWorker.chunkSize, open.count)])
-            try await settle(chunk, run: run, chunk: Int64(number))
+    public func runOnce() async throws -> Int64? { try await turns.run { try await initial() } }
+
+    /// The final run that is due: every delivery that ended in its interval is assessed again, and those with late work.
+    ///
+    /// - Returns: the run's number; nil when there was nothing to do
+    @discardableResult
+    public func runFinal() async throws -> Int64? { try await turns.run { try await final(by: nil, note: nil)?.number } }
+
+    /// A run that a person asks for.
+    ///
+    /// - Parameters:
+    ///   - kind: ``SettlementKind/final``, ``SettlementKind/trueUp`` or ``SettlementKind/adHoc``
+    ///   - delivery: the only one to look at; with true-up and ad-hoc runs
+    /// - Returns: nil when there was nothing to do
+    public func run(
+        _ kind: SettlementKind, of delivery: DeliveryID? = nil, by account: AccountID, note: String?
+    ) async throws -> SettlementRun? {
+        try await turns.run {
+            switch kind {
+            case .initial: nil
+            case .final: try await final(by: account, note: note)
+            case .trueUp: try await trueUp(delivery, by: account, note: note)
+            case .adHoc: try await adHoc(delivery, by: account, note: note)
+            }
         }
+    }
+
+    // MARK: - Runs' rows
+
+    func begin(_ kind: SettlementKind, _ minutes: Range<Int64>?, by account: AccountID?, note: String?) async throws -> SettlementRun {
+        var run = SettlementRun(
+            kind: kind, minutes: minutes, startedAt: clock(), watermark: try await meter.watermark(), program: program,
+            requestedBy: account, note: note)
+        run.number = try await meter.begin(run)
         return run
     }
 
-    private func settle(_ chunk: [DeliveryID], run: Int64, chunk number: Int64) async throws {
-        guard let first = chunk.first, let last = chunk.last else { return }
-        // In this order: work that is there later than the marks is looked at again.
-        let marks = try await meter.reportMarks(of: gateway.read { state in Set(chunk.compactMap { state.deliveries[$0]?.rig }) })
-        let work = try await meter.billableWork(from: first, through: last)
-        let totals = gateway.read { state in
-            chunk.compactMap { id -> DeliveryTotal? in
-                guard let delivery = state.deliveries[id] else { return nil }
-                let isFinal = SettlementWorker.isFinal(delivery, marks)
-                let billable = work[id] ?? .zero
-                guard isFinal || billable > delivery.settledWork else { return nil }
-                return DeliveryTotal(delivery: id, billableWork: billable, isFinal: isFinal)
-            }
-        }
-        guard !totals.isEmpty else { return }
-        let outcome = try await gateway.submit(CommandEnvelope(.settle(run: run, chunk: number, totals)))
-        if case .rejected(let rejection) = outcome {
-            logger.error("settlement chunk refused", metadata: ["run": "\(run)", "code": "\(rejection.code)"])
-        }
+    func finish(_ run: SettlementRun, _ tally: SettlementTally) async throws -> SettlementRun {
+        var run = run
+        run.inputDigest = tally.inputDigest
+        run.deliveries = tally.deliveries
+        run.totals = tally.totals
+        run.note = tally.note(run.note)
+        run.finishedAt = clock()
+        try await meter.finish(run)
+        return run
     }
+}
 
-    private static func isFinal(_ delivery: Delivery, _ marks: ReportMarks) -> Bool {
-        switch delivery.phase {
-        case .running: false
-        case .ended(let at, _): marks.completeUntil(delivery.rig, since: delivery.openedAt) > at + grace
-        }
-    }
+extension SettlementSchedule {
+    /// Runs bill all that is there.
+    public static let uncut = SettlementSchedule(interval: .milliseconds(500))
+}
+
+/// Why a run could not go on; the next one makes up for it.
+public enum SettlementFailure: Error, Hashable, Sendable {
+    /// The tables do not have all that is committed.
+    case tablesBehind
 }

@@ -146,14 +146,6 @@ public protocol TablesPort: Sendable {
 public protocol MeterPort: Sendable {
     /// Applies a sealed batch exactly once; applying it again changes nothing.
     func apply(_ batch: SealedBatch, digest: [UInt8]) async throws
-    /// Until when the reports of every edge are complete that may have work of unsettled deliveries.
-    func watermark() async throws -> Timestamp
-    /// The same by edge, with the edges that some rigs have been at.
-    func reportMarks(of rigs: Set<RigID>) async throws -> ReportMarks
-    /// Cumulative billable work of deliveries between two numbers.
-    func billableWork(from: DeliveryID, through: DeliveryID) async throws -> [DeliveryID: Work]
-    /// Books a settlement run and returns its number.
-    func beginRun(at: Timestamp, watermark: Timestamp) async throws -> Int64
     /// A new epoch for an edge whose spool is being created.
     func allotEpoch(edge: EdgeID, at: Timestamp) async throws -> Int64
 }

@@ -5,6 +5,7 @@ internal import Units
 /// All rows that some batches add.
 struct MeterRows {
     private var meter = Meter()
+    private let batches: [DigestedBatch]
     private let rawShares: Bool
     private var jobs = SQLRows(columns: MeterRows.jobColumns.count)
     private var shares: SQLRows
@@ -18,6 +19,7 @@ struct MeterRows {
     }
 
     init(_ batches: [DigestedBatch], rawShares: Bool, now: Timestamp) {
+        self.batches = batches
         self.rawShares = rawShares
         let records = rawShares ? batches.reduce(0) { $0 + $1.batch.records.count } : 0
         shares = SQLRows(columns: MeterRows.shareColumns.count, reservingCapacity: records)
@@ -30,9 +32,12 @@ struct MeterRows {
         for item in batches { addRecords(item.batch, now) }
     }
 
-    func write(_ connection: any SQLConnection) throws {
+    func write(_ connection: any SQLConnection, _ old: OldSlots) throws {
+        // In the order of their keys, so that servers which change the same slots wait for each other instead of deadlocking.
+        var slots = meter.slots.sorted { $0.key < $1.key }
+        try old.note(&slots, batches)
         try connection.upsert(
-            into: "meter_slots", MeterRows.slotColumns, key: ["delivery", "rig", "minute"], slots(), rule: .add)
+            into: "meter_slots", MeterRows.slotColumns, key: ["delivery", "rig", "minute"], rows(slots), rule: .add)
         guard rawShares else { return }
         try connection.insert(into: "jobs", MeterRows.jobColumns, jobs)
         try connection.insert(into: "shares", MeterRows.shareColumns, shares)
@@ -45,10 +50,9 @@ struct MeterRows {
 
     private static let slotColumns = ["delivery", "rig", "minute"] + MeterStore.countColumns + ["unlogged_shares"]
 
-    /// In the order of their keys, so that servers which change the same slots wait for each other instead of deadlocking.
-    private func slots() -> SQLRows {
-        var rows = SQLRows(columns: MeterRows.slotColumns.count, reservingCapacity: meter.slots.count)
-        for (key, counts) in meter.slots.sorted(by: { $0.key < $1.key }) {
+    private func rows(_ slots: [(key: SlotKey, value: SlotCounts)]) -> SQLRows {
+        var rows = SQLRows(columns: MeterRows.slotColumns.count, reservingCapacity: slots.count)
+        for (key, counts) in slots {
             rows.append(.integer(key.delivery?.rawValue ?? 0))
             rows.append(.integer(key.rig.rawValue))
             rows.append(.integer(key.minute))

@@ -18,23 +18,9 @@ extension MeterStore {
     }
 
     /// No slot of this delivery or a later one is earlier, by a day's margin for clocks: older days need not be looked at.
-    private static func firstMinute(of delivery: DeliveryID, _ connection: any SQLConnection) throws -> Int64 {
+    static func firstMinute(of delivery: DeliveryID, _ connection: any SQLConnection) throws -> Int64 {
         let row = try connection.queryOne("SELECT opened_at FROM deliveries WHERE id = $1", [.integer(delivery.rawValue)])
         return try row.map { Timestamp(microseconds: try $0.int64(0)).minute - 1440 } ?? .min
-    }
-
-    public func beginRun(at: Timestamp, watermark: Timestamp) async throws -> Int64 {
-        try await database.write { connection in
-            guard let row = try connection.queryOne(
-                """
-                INSERT INTO settlement_runs (run, kind, started_at, watermark)
-                SELECT coalesce(max(run), 0) + 1, 'initial', CAST($1 AS BIGINT), CAST($2 AS BIGINT)
-                FROM settlement_runs
-                RETURNING run
-                """, [.integer(at.microseconds), .integer(watermark.microseconds)])
-            else { throw DatabaseError.decoding("no run number came back") }
-            return try row.int64(0)
-        }
     }
 
     public func allotEpoch(edge: EdgeID, at: Timestamp) async throws -> Int64 {

@@ -11,14 +11,23 @@ public struct MeterStore: MeterPort {
     let database: Database
     private let clock: @Sendable () -> Timestamp
     private let rawShares: Bool
+    private let lateAfter: Interval
 
-    /// - Parameter rawShares: whether each share and its job become rows beside the slots
+    /// Slots that get work later than this after their minute are noted for a true-up: an hour before the shortest dispute window
+    /// ends.
+    public static let lateAfter = Interval.seconds(23 * 3600)
+
+    /// - Parameters:
+    ///   - rawShares: whether each share and its job become rows beside the slots
+    ///   - lateAfter: less than the dispute window by what edges' and servers' clocks may differ, at least
     public init(
-        _ database: Database, rawShares: Bool = true, clock: @escaping @Sendable () -> Timestamp = MarketService.systemClock
+        _ database: Database, rawShares: Bool = true, lateAfter: Interval = MeterStore.lateAfter,
+        clock: @escaping @Sendable () -> Timestamp = MarketService.systemClock
     ) {
         self.database = database
         self.clock = clock
         self.rawShares = rawShares
+        self.lateAfter = lateAfter
     }
 
     /// - Throws: ``BatchConflict``, or what the database threw; then nothing of the batch is kept, or its commit's outcome is
@@ -59,31 +68,38 @@ public struct MeterStore: MeterPort {
     private func applyTogether(_ batches: [DigestedBatch]) async throws -> [BatchOutcome] {
         let now = clock()
         let rows = MeterRows(batches, rawShares: rawShares, now: now)
+        let extents = batches.map { BatchExtent($0.batch) }
         return try await database.write { connection in
-            let outcomes = try batches.map { try book($0, now, connection) }
+            let outcomes = try zip(batches, extents).map { try book($0, $1, now, connection) }
             let new = zip(batches, outcomes).filter { $0.1.isApplied }.map { $0.0 }
+            guard !new.isEmpty else { return outcomes }
+            let old = OldSlots(connection, now: now, lateAfter: lateAfter)
             if new.count == batches.count {
-                try rows.write(connection)
-            } else if !new.isEmpty {
-                try MeterRows(new, rawShares: rawShares, now: now).write(connection)
+                try rows.write(connection, old)
+            } else {
+                try MeterRows(new, rawShares: rawShares, now: now).write(connection, old)
             }
             return outcomes
         }
     }
 
     /// Books the batch's number, which is what makes it count once.
-    private func book(_ item: DigestedBatch, _ now: Timestamp, _ connection: any SQLConnection) throws -> BatchOutcome {
+    private func book(
+        _ item: DigestedBatch, _ extent: BatchExtent, _ now: Timestamp, _ connection: any SQLConnection
+    ) throws -> BatchOutcome {
         let batch = item.batch
         let inserted = try connection.execute(
             """
-            INSERT INTO batches (edge, epoch, sequence, digest, complete_until, records, applied_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            INSERT INTO batches (
+                edge, epoch, sequence, digest, complete_until, records, applied_at, first_share, last_share, first_minute)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
             ON CONFLICT (edge, epoch, sequence) DO NOTHING
             """,
             [
                 .integer(batch.edge.rawValue), .integer(batch.epoch), .integer(batch.sequence), .blob(item.digest),
                 .integer(batch.completeUntil.microseconds), .integer(Int64(batch.records.count)),
-                .integer(now.microseconds),
+                .integer(now.microseconds), SQLValue(extent.shares?.lowerBound), SQLValue(extent.shares?.upperBound),
+                SQLValue(extent.firstMinute),
             ])
         if inserted == 1 { return .applied }
         let known = try connection.queryOne(

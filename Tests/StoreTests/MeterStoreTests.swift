@@ -135,7 +135,8 @@ struct MeterStoreTests {
             for edge: Int64 in [7, 7, 7, 8] { epochs.append(try await meter.allotEpoch(edge: EdgeID(edge), at: History.start)) }
             #expect(epochs == [1, 2, 3, 1])
             var runs: [Int64] = []
-            for _ in 1...3 { runs.append(try await meter.beginRun(at: History.start, watermark: History.start)) }
+            let run = SettlementRun(kind: .initial, startedAt: History.start, watermark: History.start)
+            for _ in 1...3 { runs.append(try await meter.begin(run)) }
             #expect(runs == [1, 2, 3])
             #expect(try storage.query("SELECT count(*) FROM settlement_runs WHERE kind = 'initial'") == [SQLRow([3])])
         }

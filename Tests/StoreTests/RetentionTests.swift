@@ -1,4 +1,5 @@
 import Database
+import Market
 import MarketTestSupport
 import Metering
 import Store
@@ -135,7 +136,8 @@ struct RetentionTests {
                 try checkDays(storage, shares: 19_980...20_000, slots: 19_980...20_000)
 
                 // A run has seen all, but the delivery is open: its slots stay.
-                _ = try await MeterStore(database).beginRun(at: Self.noon(20_000), watermark: Self.noon(19_999))
+                _ = try await MeterStore(database).begin(
+                    SettlementRun(kind: .initial, startedAt: Self.noon(20_000), watermark: Self.noon(19_999)))
                 report = try await store.runOnce()
                 try checkDays(storage, shares: 19_996...20_000, slots: 19_980...20_000)
                 #expect(try await audit.run().first { $0.invariant == "every slot is the sum of its shares" }?.violations == 0)

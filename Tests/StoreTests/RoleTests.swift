@@ -78,7 +78,7 @@ struct RoleTests {
         let first = SealedBatch.make(epoch: epoch, 1, [Records.job(1, target: 1)] + billed.map { .share($0) })
         for _ in 1...2 { try await meter.apply(first, digest: [1]) }
         try await meter.apply(.make(epoch: epoch, 2, billed.map { Records.reply($0, .accepted) }), digest: [2])
-        _ = try await meter.beginRun(at: History.start, watermark: History.start)
+        _ = try await meter.begin(SettlementRun(kind: .initial, startedAt: History.start, watermark: History.start))
         let work = try await meter.billableWork(from: DeliveryID(1), through: DeliveryID(.max))
         #expect(work == history.billed.mapValues(\.work))
         let counts = try await database.read { try $0.query("SELECT count(*) FROM shares WHERE pool_reply = 1") }
