@@ -90,7 +90,7 @@ let package = Package(
         .target(
             name: "Benchmarks",
             dependencies: [
-                "Units", "OrderBook", "Exchange", "Metering", "Market", "Store", "Database", "MigrationFiles", "ProofOfWork",
+                "Units", "OrderBook", "Exchange", "Metering", "Settlement", "Market", "Store", "Database", "MigrationFiles", "ProofOfWork",
                 "Routing", "Stratum", "StratumProxy", crypto, logging, nioCore, nioPosix,
             ],
             swiftSettings: settings),

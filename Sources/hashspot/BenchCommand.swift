@@ -11,7 +11,7 @@ struct BenchCommand: AsyncParsableCommand {
         discussion: "docs/benchmarks.md says what is measured and how to read it.",
         subcommands: [
             BookBenchCommand.self, ExchangeBenchCommand.self, CommitBenchCommand.self, IntakeBenchCommand.self,
-            ProxyBenchCommand.self, ProxyBenchEdgeCommand.self, ShareBenchCommand.self,
+            ProxyBenchCommand.self, ProxyBenchEdgeCommand.self, ShareBenchCommand.self, SettleBenchCommand.self,
         ])
 }
 

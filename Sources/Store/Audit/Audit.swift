@@ -124,6 +124,9 @@ public struct Audit: Sendable {
         return tally.finished()
     }
 
+    /// One pass alone.
+    func findings(of pass: any AuditPass) async throws -> [AuditFinding] { try await run(pass, AuditOptions()) { _ in } }
+
     private func run(
         _ pass: any AuditPass, _ options: AuditOptions, _ observer: @escaping @Sendable (AuditEvent) -> Void
     ) async throws -> [AuditFinding] {
