@@ -60,10 +60,10 @@ struct AuditTally: Sendable {
 
     mutating func broken(_ code: String, _ subject: String, expected: String? = nil, found: String? = nil) {
         guard wants(code) else { return }
-        let violation = AuditViolation(subject, expected: expected, found: found)
+        let violation = AuditViolation(subject, expected: expected, found: found), most = mostNamed
         change(code) { finding in
             finding.violations += 1
-            if finding.named.count < mostNamed { finding.named.append(violation) }
+            if finding.named.count < most { finding.named.append(violation) }
         }
         observer(.violation(code: code, violation))
     }
