@@ -25,7 +25,8 @@ struct DeliveryReading {
 
     // MARK: - Initial runs
 
-    /// What is new of a delivery that is not settled to its end; nil when nothing is.
+    /// What is new of a delivery that is not settled to its end; nil when nothing is. What is not billed is noted by its final run:
+    /// until then it may still become less.
     ///
     /// - Parameters:
     ///   - interval: minutes since 1970
@@ -39,8 +40,7 @@ struct DeliveryReading {
         return AssessedTotal(
             delivery: delivery.id, fromMinute: interval.lowerBound, toMinute: max(interval.upperBound, metered.lastMinute + 1),
             billable: assessed.billable, fault: assessed.fault,
-            late: late(assessed, before: interval.lowerBound, width: width, algorithm),
-            overDelivery: isFinal ? assessed.overDelivery : .zero, faultExcess: isFinal ? assessed.faultExcess : .zero, isFinal: isFinal)
+            late: late(assessed, before: interval.lowerBound, width: width, algorithm), isFinal: isFinal)
     }
 
     /// Late is what the last cut would bill by now beyond what it billed.

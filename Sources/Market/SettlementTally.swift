@@ -1,4 +1,5 @@
 internal import Crypto
+internal import Exchange
 internal import Settlement
 internal import Units
 

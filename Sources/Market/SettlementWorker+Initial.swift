@@ -1,4 +1,5 @@
 internal import Exchange
+internal import Logging
 internal import Settlement
 internal import Units
 

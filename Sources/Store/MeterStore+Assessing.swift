@@ -1,4 +1,3 @@
-internal import BinaryCoding
 internal import Database
 public import Exchange
 public import Market
@@ -121,11 +120,12 @@ extension MeterStore {
             // Terms are a day at most.
             let earliest = times.lowerBound - .day
             let from = try max((cursor?.rawValue ?? 0) + 1, MeterStore.firstOpened(since: earliest, connection))
+            let to = try MeterStore.firstOpened(since: times.upperBound, connection)
             let rows = try connection.query(
-                "SELECT id FROM deliveries WHERE id >= $1 AND ended_at >= $2 AND ended_at < $3 ORDER BY id LIMIT $4",
+                "SELECT id FROM deliveries WHERE id >= $1 AND id < $2 AND ended_at >= $3 AND ended_at < $4 ORDER BY id LIMIT $5",
                 [
-                    .integer(from), .integer(times.lowerBound.microseconds), .integer(times.upperBound.microseconds),
-                    .integer(Int64(limit)),
+                    .integer(from), .integer(to), .integer(times.lowerBound.microseconds),
+                    .integer(times.upperBound.microseconds), .integer(Int64(limit)),
                 ])
             return try rows.map { DeliveryID(try $0.int64(0)) }
         }
@@ -159,7 +159,7 @@ extension MeterStore {
                 WHERE \(list.condition("id", 1)) AND live = 0 ORDER BY id
                 """, [list.parameter])
             let found = try rows.map { try TableReader.delivery($0) }
-            let known = found.filter { try MeterStore.hasItsSlots($0, connection) }
+            let known = try found.filter { try MeterStore.hasItsSlots($0, connection) }
             let billings = try MeterStore.billings(of: list, connection)
             let orders = try MeterStore.closedOrders(of: list, connection)
             let closed = known.compactMap { delivery -> ClosedDelivery? in
@@ -200,6 +200,8 @@ extension MeterStore {
     /// Retention has not let go of any of its minutes.
     private static func hasItsSlots(_ delivery: Delivery, _ connection: any SQLConnection) throws -> Bool {
         let row = try connection.queryOne("SELECT kept_from FROM retention WHERE name = 'meter_slots'")
-        return try row.map { delivery.openedAt - ReportMarks.margin >= Timestamp(microseconds: try $0.int64(0)) } ?? true
+        guard let row else { return true }
+        let keptFrom = Timestamp(microseconds: try row.int64(0))
+        return delivery.openedAt - ReportMarks.margin >= keptFrom
     }
 }
