@@ -98,17 +98,21 @@ public final class Server: Sendable {
         let verifier = ProxyVerifier(
             allowsPrivatePools: configuration.allowsPrivatePools, algorithm: configuration.rules.algorithm,
             minimumDifficulty: configuration.rules.minimumDifficulty, authorities: configuration.transport.poolAuthorities)
+        let settlement = SettlementWorker(
+            gateway: market.writer, meter: MeterStore(database),
+            schedule: SettlementSchedule(interval: configuration.settlementInterval, disputeWindow: configuration.disputeWindow),
+            program: "hashspot \(EdgeContact.version)", logger: logger)
         var services = APIServices(
             market: market.writer, directory: AccountStore(database), reports: ReportStore(database),
             edge: live, verifier: verifier,
-            secret: try folder.secret(), now: MarketService.systemClock, singlePersonDeposits: configuration.singlePersonDeposits)
+            secret: try folder.secret(), now: MarketService.systemClock, singlePersonDeposits: configuration.singlePersonDeposits,
+            settlement: settlement)
         services.evidence = SettlementEvidenceStore(database)
         let (group, run, port) = try await startAPI(configuration, services, logger)
-        let settlement = SettlementWorker(gateway: market.writer, meter: MeterStore(database), logger: logger)
         let watch = PoolWatch(market: market.writer, verifier: verifier, logger: logger)
         let retention = RetentionWorker(store: RetentionStore(database, policy: configuration.retention), logger: logger)
         let workers = [
-            Task { await settlement.run(every: configuration.settlementInterval) },
+            Task { await settlement.run() },
             Task { await watch.run(every: configuration.verificationInterval) },
             Task { await retention.run(every: .seconds(3600)) },
             Task { await LedgerUpkeep(database: database, logger: logger).run() },

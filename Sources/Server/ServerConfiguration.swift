@@ -1,6 +1,7 @@
 public import Database
 public import Exchange
 public import Store
+public import Units
 
 /// Everything that a server needs to know before it starts.
 public struct ServerConfiguration: Sendable {
@@ -26,6 +27,8 @@ public struct ServerConfiguration: Sendable {
     /// Lets one person credit deposits; otherwise another must approve them.
     public var singlePersonDeposits = false
     public var settlementInterval: Duration = .seconds(300)
+    /// From a delivery's end to its final run; a day at least.
+    public var disputeWindow = Interval.day
     /// How often failed pools that bids wait for are tried again.
     public var verificationInterval: Duration = .seconds(30)
 

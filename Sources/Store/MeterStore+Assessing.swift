@@ -159,7 +159,7 @@ extension MeterStore {
                 WHERE \(list.condition("id", 1)) AND live = 0 ORDER BY id
                 """, [list.parameter])
             let found = try rows.map { try TableReader.delivery($0) }
-            let known = found.filter { try MeterStore.hasItsSlots($0, connection) }
+            let known = try found.filter { try MeterStore.hasItsSlots($0, connection) }
             let billings = try MeterStore.billings(of: list, connection)
             let orders = try MeterStore.closedOrders(of: list, connection)
             let closed = known.compactMap { delivery -> ClosedDelivery? in

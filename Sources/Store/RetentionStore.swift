@@ -63,9 +63,17 @@ public struct RetentionStore: Sendable {
         let settled = try connection.queryOne("SELECT coalesce(max(watermark), 0) FROM settlement_runs")?.int64(0) ?? 0
         // With every delivery settled nothing that an edge has reported is still to be billed.
         let until = oldest == nil ? try MeterStore.watermark(connection) : Timestamp(microseconds: settled)
+        let needed = [oldest, try oldestToAssessAgain(connection)].compactMap { $0 }.min()
         return RetentionFacts(
-            now: now, settledUntil: until, oldestOpen: oldest.map { Timestamp(microseconds: $0) },
+            now: now, settledUntil: until, oldestOpen: needed.map { Timestamp(microseconds: $0) },
             days: try days(connection))
+    }
+
+    /// Deliveries that no final run has looked at were opened later: terms are a day at most.
+    private static func oldestToAssessAgain(_ connection: any SQLConnection) throws -> Int64? {
+        let row = try connection.queryOne(
+            "SELECT max(to_minute) FROM settlement_runs WHERE kind = 'final' AND finished_at IS NOT NULL")
+        return try row?.optionalInt64(0).map { $0 * 60_000_000 - Timestamp.dayLength }
     }
 
     private static func days(_ connection: any SQLConnection) throws -> Set<TableDay> {

@@ -96,6 +96,14 @@ struct TableReader {
         if let treasury = try row.optionalBlob(5) { state.treasury = try decode(Treasury.self, treasury, version: version) }
     }
 
+    /// What keeps corrections from being made twice.
+    func books() throws -> Books {
+        guard let row = try connection.queryOne("SELECT coding_version, books FROM market_state WHERE id = 1", []),
+            let books = try row.optionalBlob(1), let version = UInt8(exactly: try row.int64(0))
+        else { return Books() }
+        return try decode(Books.self, books, version: version)
+    }
+
     func all<T>(
         _ table: String, _ columns: [String], where condition: String? = nil, _ body: (SQLRow) throws -> T
     ) throws -> [T] {

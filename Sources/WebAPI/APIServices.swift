@@ -18,13 +18,16 @@ public struct APIServices: Sendable {
     public var singlePersonDeposits: Bool
     /// Cryptographically secure random bytes.
     public var randomBytes: @Sendable (Int) -> [UInt8]
+    /// nil: settlement is made elsewhere.
+    public var settlement: (any SettlementDesk)?
 
     /// - Precondition: `secret` has at least 32 bytes
     public init(
         market: any MarketGateway, directory: any AccountDirectory, reports: any MarketReports,
         edge: any LiveEdge, verifier: any PoolVerifying, secret: [UInt8], now: @escaping @Sendable () -> Timestamp,
         singlePersonDeposits: Bool = false,
-        randomBytes: @escaping @Sendable (Int) -> [UInt8] = APIServices.systemRandomBytes
+        randomBytes: @escaping @Sendable (Int) -> [UInt8] = APIServices.systemRandomBytes,
+        settlement: (any SettlementDesk)? = nil
     ) {
         precondition(secret.count >= 32, "the API's secret is too short")
         self.market = market
@@ -36,6 +39,7 @@ public struct APIServices: Sendable {
         self.now = now
         self.singlePersonDeposits = singlePersonDeposits
         self.randomBytes = randomBytes
+        self.settlement = settlement
     }
 
     /// The operating system's generator.

@@ -4,6 +4,7 @@ import Logging
 import Server
 import Store
 import Synchronization
+import Units
 
 /// Which market a server runs.
 enum MarketPreset: String, ExpressibleByArgument, CaseIterable {
@@ -88,6 +89,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Time between settlement runs.", valueName: "seconds"))
     var settlementInterval = 300.0
 
+    @Option(help: ArgumentHelp("Time from a delivery's end to its final settlement.", valueName: "hours"))
+    var disputeWindow: Int64 = 24
+
     @Flag(inversion: .prefixedNo, help: "Keep each share as a row, so that bills can be traced to headers.")
     var rawShares = true
 
@@ -138,6 +142,10 @@ struct ServeCommand: AsyncParsableCommand {
         guard settlementInterval >= 0.5, settlementInterval <= 86_400 else {
             throw CommandFailure(description: "--settlement-interval is not from 0.5 to 86400 seconds")
         }
+        guard (24...720).contains(disputeWindow) else {
+            throw CommandFailure(description: "--dispute-window is not from 24 to 720 hours")
+        }
+        configuration.disputeWindow = .seconds(disputeWindow * 3600)
         configuration.apiHost = apiHost
         configuration.apiPort = apiPort
         configuration.hasEdge = stratum
