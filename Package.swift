@@ -191,7 +191,7 @@ let package = Package(
         .testTarget(
             name: "ServerTests",
             dependencies: [
-                "Server", "Store", "Market", "Exchange", "Database", "Miner", "MiningPool", "Stratum", "Units", "Routing",
+                "Server", "Store", "Market", "Exchange", "Database", "Miner", "MiningPool", "ProofOfWork", "Stratum", "Units", "Routing",
                 "StratumProxy", "WebAPI", "TestSupport", logging, "hashspot",
             ],
             swiftSettings: settings),

@@ -297,7 +297,7 @@ struct AuditTests {
             try books.storage.dropTriggers()
             try books.storage.script("UPDATE settlement_lines SET work = work + 1000000")
             let lines = try books.number("SELECT count(*) FROM settlement_lines WHERE code BETWEEN 1 AND 3")
-            let told = Told()
+            let told = AuditEvents()
             var options = AuditOptions(only: ["line.formula"])
             options.mostNamed = 3
             let findings = try await Audit(books.database).run(options) { told.add($0) }
@@ -349,7 +349,7 @@ struct AuditTests {
 }
 
 /// What an audit told its observer.
-private final class Told: Sendable {
+private final class AuditEvents: Sendable {
     private let counts = Mutex((violations: 0, findings: 0))
 
     var violations: Int { counts.withLock { $0.violations } }
