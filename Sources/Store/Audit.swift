@@ -65,7 +65,37 @@ public struct Audit: Sendable {
         ),
         (
             "no customer's balance is negative",
-            "SELECT count(*) FROM ledger_balances WHERE kind IN (1, 2) AND balance < 0"
+            "SELECT count(*) FROM ledger_balances WHERE kind IN (1, 2, 7) AND balance < 0"
+        ),
+        (
+            "funds on their way out are the sum of open withdrawals",
+            """
+            SELECT count(*) FROM (
+                SELECT owner FROM (
+                    SELECT owner, balance AS amount FROM ledger_balances WHERE kind = 7
+                    UNION ALL
+                    SELECT account, -amount FROM transfers WHERE kind = 2 AND live = 1
+                ) AS both_sides GROUP BY owner HAVING sum(amount) <> 0
+            ) AS broken
+            """
+        ),
+        (
+            "suspense is the sum of open deposits and of corrections",
+            """
+            SELECT count(*) FROM (
+                SELECT (SELECT coalesce(sum(balance), 0) FROM ledger_balances WHERE kind = 6)
+                     - (SELECT coalesce(sum(amount), 0) FROM transfers WHERE kind = 1 AND live = 1)
+                     - (SELECT coalesce(sum(p.amount), 0) FROM ledger_entries e JOIN ledger_postings p ON p.entry = e.id
+                        WHERE e.kind IN (11, 12) AND p.account_kind = 6) AS difference
+            ) AS t WHERE t.difference <> 0
+            """
+        ),
+        (
+            "nobody decided on their own transfer",
+            """
+            SELECT count(*) FROM transfers
+            WHERE status IN (2, 3) AND (decided_by IS NULL OR decided_by = requested_by OR decided_by = account)
+            """
         ),
         (
             "batch sequences have no gap",
@@ -139,7 +169,9 @@ public struct Audit: Sendable {
             """
             SELECT count(*) FROM (
                 SELECT (SELECT coalesce(sum(balance), 0) FROM ledger_balances WHERE kind = 4)
-                     - (SELECT coalesce(sum(seller_fee + buyer_fee), 0) FROM settlement_lines) AS difference
+                     - (SELECT coalesce(sum(seller_fee + buyer_fee), 0) FROM settlement_lines)
+                     - (SELECT coalesce(sum(p.amount), 0) FROM ledger_entries e JOIN ledger_postings p ON p.entry = e.id
+                        WHERE e.kind IN (11, 12) AND p.account_kind = 4) AS difference
             ) AS t WHERE t.difference <> 0
             """
         ),
