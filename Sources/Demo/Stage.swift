@@ -63,7 +63,7 @@ struct Stage: Sendable {
         let base = "http://127.0.0.1:\(ports[0])"
         demo.children.add(try ChildProcess("server", program: demo.configuration.program, [
             "serve", "--data", data, "--api-port", "\(ports[0])", "--stratum-port", "\(ports[1])", "--market", "demo",
-            "--allow-private-pools", "--settlement-interval", "3", "--for", life,
+            "--allow-private-pools", "--single-person-deposits", "--settlement-interval", "3", "--for", life,
         ], logs: logs))
         var pools: [Pool] = []
         for (number, dialect) in dialects.enumerated() {

@@ -115,7 +115,7 @@ public final class Server: Sendable {
             Task { await settlement.run() },
             Task { await watch.run(every: configuration.verificationInterval) },
             Task { await retention.run(every: .seconds(3600)) },
-            Task { await LedgerUpkeep(database: database, logger: logger).run() },
+            Task { await LedgerUpkeep(market: market.writer, database: database, logger: logger).run() },
         ] + desk.work(live)
         return Server(
             apiPort: port, stratumURL: live.stratumURL, deposed: deposed, folder: folder, database: database, market: market,

@@ -61,6 +61,10 @@ extension StoredState {
         status = state.status
         counters = state.counters
         books = state.books
+        treasury = state.treasury
+        transfers = Array(state.transfers.values)
+        payments = state.payments.keys.compactMap { key in state.payments[key].map { (key, $0) } }
+        freezes = state.freezes.keys.compactMap { key in state.freezes[key].map { (key, $0) } }
         targets = Array(state.targets.values)
         rigs = Array(state.rigs.values)
         orders = Array(state.orders.values)
@@ -93,6 +97,9 @@ extension StoredState {
         curtailments.shuffle(using: &random)
         cuts.shuffle(using: &random)
         blocks.shuffle(using: &random)
+        transfers.shuffle(using: &random)
+        payments.shuffle(using: &random)
+        freezes.shuffle(using: &random)
     }
 }
 
@@ -102,6 +109,10 @@ struct ProjectedTables {
     private var status = MarketStatus()
     private var counters = Counters()
     private var books = Books()
+    private var treasury = Treasury()
+    private var transfers: [TransferID: Transfer] = [:]
+    private var payments: [PaymentKey: TransferID] = [:]
+    private var freezes: [AccountID: Freeze] = [:]
     private var targets: [PoolTargetID: PoolTarget] = [:]
     private var rigs: [RigID: Rig] = [:]
     private var orders: [OrderID: Order] = [:]
@@ -122,6 +133,10 @@ struct ProjectedTables {
         status = changes.status
         counters = changes.counters
         books = changes.books
+        treasury = changes.treasury
+        Self.apply(changes.transfers, to: &transfers)
+        Self.apply(changes.payments, to: &payments)
+        Self.apply(changes.freezes, to: &freezes)
         Self.apply(changes.targets, to: &targets)
         Self.apply(changes.rigs, to: &rigs)
         Self.apply(changes.orders, to: &orders)
@@ -153,6 +168,10 @@ struct ProjectedTables {
         stored.status = status
         stored.counters = counters
         stored.books = books
+        stored.treasury = treasury
+        stored.transfers = Array(transfers.values)
+        stored.payments = payments.map { ($0, $1) }
+        stored.freezes = freezes.map { ($0, $1) }
         stored.targets = Array(targets.values)
         stored.rigs = Array(rigs.values)
         stored.orders = Array(orders.values)

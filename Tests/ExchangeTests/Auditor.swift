@@ -17,6 +17,7 @@ struct Auditor {
     private var spent: [OrderID: Int64] = [:]
     private var fees: Int64 = 0
     private var loss: Int64 = 0
+    private var desk = TreasuryDesk()
     private var weighted: [BillingKey: (n: Int128, charge: Int64, seller: Int64, buyer: Int64)] = [:]
     private var lastEntry: Int64 = 0
     private var tariff: Int64 = 1
@@ -55,6 +56,7 @@ struct Auditor {
             if planned.rules.sellerFee != state.rules?.sellerFee || planned.rules.buyerFee != state.rules?.buyerFee {
                 tariff += 1
             }
+        case .treasury(let event): complaints += desk.see(event, state)
         default: break
         }
         state.evolve(event)
@@ -106,6 +108,7 @@ struct Auditor {
         check(Set(entry.postings.map(\.account)).count == entry.postings.count, "entry \(entry.id) repeats an account")
         lastEntry = entry.id
         if entry.kind == .hold { beforeHold = state }
+        complaints += desk.see(entry)
         guard entry.kind == .deposit else { return }
         for posting in entry.postings {
             if case .available(let account) = posting.account { deposits[account, default: 0] += posting.amount.rawValue }
@@ -238,16 +241,17 @@ struct Auditor {
 
     private mutating func inspectMoney(_ s: MarketState) {
         check(s.ledgerTotal == 0, "the ledger sums to \(s.ledgerTotal)")
-        check(s.balance(.fees).rawValue == fees, "fees are \(s.balance(.fees))")
-        check(s.balance(.loss).rawValue == loss, "loss is \(s.balance(.loss))")
-        check(s.balance(.custody).rawValue == -deposits.values.reduce(0, +), "custody is \(s.balance(.custody))")
+        complaints += desk.complaints(s)
+        check(s.balance(.fees).rawValue == fees + desk.booked(.fees), "fees are \(s.balance(.fees))")
+        check(s.balance(.loss).rawValue == loss + desk.booked(.loss), "loss is \(s.balance(.loss))")
+        check(s.balance(.custody).rawValue == desk.booked(.custody) - deposits.values.reduce(0, +), "custody is \(s.balance(.custody))")
         var held: [AccountID: Int64] = [:]
         for delivery in s.deliveries.values { held[delivery.buyer, default: 0] += delivery.held.rawValue }
         for account in Set(deposits.keys).union(moved.keys).union(held.keys) {
             let free = s.balance(.available(account)).rawValue, set = s.balance(.held(account)).rawValue
             check(free >= 0, "account \(account) has \(free)")
             check(set == held[account] ?? 0, "account \(account) holds \(set), deliveries \(held[account] ?? 0)")
-            check(free + set == (deposits[account] ?? 0) + (moved[account] ?? 0), "account \(account) lost money")
+            check(free + set == (deposits[account] ?? 0) + (moved[account] ?? 0) + desk.booked(.available(account)), "account \(account) lost money")
         }
     }
 

@@ -1,4 +1,5 @@
 import Exchange
+import Ledger
 import OrderBook
 import TestSupport
 import Units
@@ -7,6 +8,8 @@ import Units
 struct RandomCommands {
     var random: SeededRandom
     private var deposits = 0
+    /// That can be reversed, as far as their kind says.
+    private var entries: [LedgerEntry] = []
     private var names = 0
     private var sessions: [RigID: Int64] = [:]
     private(set) var now = Timestamp(microseconds: 1_700_000_000_000_000)
@@ -125,7 +128,53 @@ struct RandomCommands {
         case 81: return .edgeStarted(EdgeID(random.int64(1...2)))
         case 82...92: return settle(s)
         case 93...97: return rare(s, account)
+        case 98...99: return .treasury(treasury(s, account))
         default: return .advance
+        }
+    }
+
+    /// Entries that happened: what reversals take from the tables.
+    mutating func note(_ events: [Event]) {
+        for case .entryPosted(let entry) in events where random.chance(entry.kind.isReversible ? 30 : 2) { entries.append(entry) }
+        if entries.count > 20 { entries.removeFirst(entries.count - 20) }
+    }
+
+    private mutating func treasury(_ s: MarketState, _ account: AccountID) -> TreasuryCommand {
+        let by = random.pick(Self.accounts + [AccountID(8), AccountID(9)])
+        let transfers = s.transfers.values.sorted { $0.id < $1.id }
+        if !transfers.isEmpty, random.chance(55) {
+            let transfer = random.pick(transfers)
+            switch random.int(1...10) {
+            case 1...5: return .approve(transfer.id, account: transfer.account == nil && random.chance(80) ? account : nil, by: by)
+            case 6...8:
+                deposits += 1
+                return .complete(transfer.id, reference: "pay-\(random.chance(80) ? deposits : 1)", by: by)
+            case 9: return .reject(transfer.id, reason: "no", by: by)
+            default: return .cancel(transfer.id, by: random.chance(70) ? transfer.requestedBy : by)
+            }
+        }
+        let amount = Satoshis(random.int64(1...(random.chance(10) ? 3000 : 120)))
+        switch random.int(1...20) {
+        case 1...6:
+            deposits += 1
+            return .recordDeposit(
+                account: random.chance(60) ? account : nil, amount: amount, reference: "wire-\(random.chance(90) ? deposits : 1)", by: by)
+        case 7...12:
+            return .requestWithdrawal(account: account, amount: amount, destination: "bc1q", by: random.chance(70) ? account : by)
+        case 13...15:
+            let (one, other) = random.pick([
+                (LedgerAccount.available(account), LedgerAccount.loss), (.available(account), .suspense), (.fees, .custody),
+                (.suspense, .custody), (.available(account), .available(random.pick(Self.accounts))),
+            ])
+            return .proposeAdjustment([Posting(one, random.chance(50) ? amount : -amount), Posting(other, -amount)], reason: "r", by: by)
+        case 16...18:
+            guard !entries.isEmpty else { return .freeze(account, false, reason: "r", by: by) }
+            let entry = random.pick(entries)
+            return .proposeReversal(entry: entry.id, kind: entry.kind, entry.postings, reason: "wrong", by: by)
+        case 19: return .freeze(account, true, reason: "court", by: by)
+        default:
+            // Frozen accounts come back soon.
+            return .freeze(s.freezes.keys.sorted().first ?? account, false, reason: "over", by: by)
         }
     }
 

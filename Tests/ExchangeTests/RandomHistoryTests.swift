@@ -31,6 +31,7 @@ import Units
             try #require(shadow.state.hash == market.state.hash, "seed \(seed), step \(step)")
             try #require(market.auditor.complaints.isEmpty, "seed \(seed), step \(step)")
             for event in events { seen.insert(Self.name(event)) }
+            commands.note(events)
 
             let changes = market.takeChanges()
             if pending == nil { pending = changes } else { pending?.merge(changes) }
@@ -59,6 +60,8 @@ import Units
         case .entryPosted(let entry): "entry \(entry.kind)"
         case .lineSettled(let line): "line \(line.code)\(line.work < .zero ? " back" : "")"
         case .books(let event): "books \("\(event)".prefix { $0 != "(" })"
+        case .treasury(.transferChanged(let transfer)): "\(transfer.kind) \(transfer.status)"
+        case .treasury(.freezeChanged(_, let freeze)): freeze == nil ? "thawed" : "frozen"
         case .fleet(let event): "fleet \("\(event)".prefix { $0 != "(" })"
         case .marketDefined, .poolTargetCreated, .poolTargetChanged, .rigRegistered, .rigOnline, .rigOffline,
             .rigMeasured, .orderPlaced, .askOffered, .orderResumed, .orderStamped, .deliveryOpened,

@@ -1,4 +1,5 @@
 import Exchange
+import Ledger
 import Testing
 import Units
 
@@ -55,6 +56,39 @@ import Units
         ]
         guard let command = commands[rejection] else { return .done }
         return s.send(.books(command), at: 70)
+    }
+
+    /// Deposit 1 of nobody is pending, reversal 2 of entry 1 is proposed, account 4 is frozen.
+    private static func playTreasury(_ rejection: Rejection, _ s: inout Scenario) -> Outcome {
+        let nine = AccountID(9)
+        for command: TreasuryCommand in [
+            .recordDeposit(account: nil, amount: Satoshis(5), reference: "x", by: nine),
+            .proposeReversal(
+                entry: 1, kind: .deposit,
+                [Posting(.available(AccountID(1)), Satoshis(1_000_000_000)), Posting(.custody, Satoshis(-1_000_000_000))],
+                reason: "twice", by: nine),
+            .freeze(AccountID(4), true, reason: "court order", by: nine),
+        ] { s.send(.treasury(command), at: 1) }
+        if rejection == .tooManyTransfers {
+            for _ in 1...100 {
+                s.send(.treasury(.requestWithdrawal(account: AccountID(1), amount: Satoshis(1), destination: "d", by: AccountID(1))), at: 1)
+            }
+        }
+        let commands: [Rejection: TreasuryCommand] = [
+            .transferUnknown: .approve(TransferID(99), account: nil, by: nine),
+            .transferNotPending: .cancel(TransferID(1), by: nine),
+            .transferNotApproved: .complete(TransferID(1), reference: "y", by: nine),
+            .ownTransfer: .approve(TransferID(1), account: AccountID(1), by: nine),
+            .accountFrozen: .requestWithdrawal(account: AccountID(4), amount: Satoshis(1), destination: "d", by: nine),
+            .tooManyTransfers: .requestWithdrawal(account: AccountID(1), amount: Satoshis(1), destination: "d", by: nine),
+            .postingsInvalid: .proposeAdjustment([], reason: "r", by: nine),
+            .entryNotReversible: .proposeReversal(entry: 1, kind: .settlement, [], reason: "r", by: nine),
+            .entryAlreadyReversed: .proposeReversal(entry: 1, kind: .deposit, [], reason: "r", by: nine),
+            .transferAccountInvalid: .approve(TransferID(1), account: nil, by: AccountID(8)),
+        ]
+        guard let command = commands[rejection] else { return .done }
+        if rejection == .transferNotPending { s.send(.treasury(.cancel(TransferID(1), by: nine)), at: 1) }
+        return s.send(.treasury(command), at: 2)
     }
 
     /// One way to every refusal; the compiler asks for a new one with a new case.
@@ -211,6 +245,9 @@ import Units
         case .totalInconsistent, .staleReopening, .reopeningInvalid, .creditOutOfOrder, .creditInvalid, .closingTimeInvalid,
             .deliveriesUnsettled:
             return { playBooks(rejection, &$0) }
+        case .transferUnknown, .transferNotPending, .transferNotApproved, .ownTransfer, .accountFrozen, .tooManyTransfers,
+            .postingsInvalid, .entryNotReversible, .entryAlreadyReversed, .transferAccountInvalid:
+            return { playTreasury(rejection, &$0) }
         case .farmNotOffered:
             return {
                 $0.send(.createFarm(owner: one, name: "f"), at: 1)

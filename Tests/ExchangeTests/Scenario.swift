@@ -264,6 +264,9 @@ struct Scenario {
             line.code == .delivery
                 ? "d\(line.delivery) charged \(line.amounts.charge.rawValue)"
                 : "d\(line.delivery) \(line.code) \(line.work.units) charged \(line.amounts.charge.rawValue)"
+        case .treasury(.transferChanged(let t)):
+            "\(t.kind) \(t.id) of \(t.amount.rawValue)\(t.account.map { " for \($0)" } ?? ""): \(t.status)"
+        case .treasury(.freezeChanged(let account, let freeze)): "account \(account) \(freeze == nil ? "thawed" : "frozen")"
         case .books(.reopened(let closed)): "reopened " + closed.map { "d\($0.delivery.id)" }.joined(separator: " ")
         case .books(.periodClosed(let through, _)): "closed through \(seconds(through)) s"
         case .deliveryClosed(let id): "d\(id) settled"

@@ -20,5 +20,9 @@ extension StateChanges {
         curtailments.merge(later.curtailments) { $1 }
         cuts.merge(later.cuts) { $1 }
         blocks.merge(later.blocks) { $1 }
+        treasury = later.treasury
+        transfers.merge(later.transfers) { $1 }
+        payments.merge(later.payments) { $1 }
+        freezes.merge(later.freezes) { $1 }
     }
 }

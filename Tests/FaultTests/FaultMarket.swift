@@ -60,7 +60,7 @@ final class ServerProcess: Sendable {
     func launch() throws {
         let program = try scene.startHashspot(name, [
             "serve", "--api-port", "\(apiPort)", "--stratum-port", "\(stratumPort)", "--market", "demo", "--allow-private-pools",
-            "--settlement-interval", "0.5",
+            "--single-person-deposits", "--settlement-interval", "0.5",
         ] + storage.serverOptions + options)
         self.program.withLock { $0 = program }
     }

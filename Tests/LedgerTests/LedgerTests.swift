@@ -61,10 +61,10 @@ import Units
     }
 
     @Test func codesComeBackAndNothingElseDoes() {
-        for account in [one, held, .custody, .fees, .loss] as [LedgerAccount] {
+        for account in [one, held, .custody, .fees, .loss, .suspense, .leaving(AccountID(1))] as [LedgerAccount] {
             #expect(LedgerAccount(kind: account.code.kind, owner: account.code.owner) == account)
         }
-        for (kind, owner) in [(0, 0), (1, 0), (2, -1), (3, 1), (5, 7), (6, 0), (255, 1)] as [(UInt8, Int64)] {
+        for (kind, owner) in [(0, 0), (1, 0), (2, -1), (3, 1), (5, 7), (6, 1), (7, 0), (8, 0), (255, 1)] as [(UInt8, Int64)] {
             #expect(LedgerAccount(kind: kind, owner: owner) == nil)
         }
     }

@@ -104,9 +104,11 @@ public struct Storage: Sendable {
         return Storage(tables: location(tables), journal: location(journal))
     }
 
-    /// Those of the fifth version, where they are.
+    /// Those of the fifth and the seventh version, where they are.
     private func fleetTables() throws -> [String] {
-        let named = "name IN ('farm_logins', 'curtailments', 'cut_rigs', 'blocks')"
+        let named = """
+            name IN ('farm_logins', 'curtailments', 'cut_rigs', 'blocks', 'transfers', 'payment_references', 'account_freezes', 'ledger_chain')
+            """
         let sql =
             switch tables.dialect {
             case .sqlite: "SELECT name FROM sqlite_master WHERE type = 'table' AND \(named) ORDER BY name"

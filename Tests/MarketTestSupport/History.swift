@@ -11,6 +11,8 @@ public struct History {
     public var random: SeededRandom
     /// Also has farms' logins, curtailments and blocks, which only the fifth version's tables hold.
     public var hasFleets = false
+    /// Also has transfers and frozen accounts, which only the seventh version's tables hold.
+    public var hasTreasury = false
     public private(set) var exchange: Exchange
     public private(set) var now: Timestamp
     /// What lines have billed.
@@ -91,6 +93,7 @@ public struct History {
         guard let rules = state.rules else { return .defineMarket(History.rules) }
         // A closed market is dull.
         if state.status.phase != .open, random.chance(30) { return .setPhase(.open) }
+        if hasTreasury, random.chance(12) { return .treasury(treasury()) }
         switch random.int(1...100) {
         case 1...8:
             return .deposit(account: account(), amount: Satoshis(random.int64(1...40_000)), reference: "Überweisung \(name())")
@@ -137,6 +140,35 @@ public struct History {
         case 98: return plan(rules)
         case 99: return .publishIndex(IndexPrice(price: Price(random.int64(200_000...2_000_000)), at: now))
         default: return .advance
+        }
+    }
+
+    private mutating func treasury() -> TreasuryCommand {
+        let by = AccountID(random.int64(1...9)), account = account(), amount = Satoshis(random.int64(1...9000))
+        let transfers = state.transfers.values.sorted { $0.id < $1.id }
+        if !transfers.isEmpty, random.chance(50) {
+            let transfer = random.pick(transfers)
+            switch random.int(1...10) {
+            case 1...6: return .approve(transfer.id, account: transfer.account == nil && transfer.kind == .deposit ? account : nil, by: by)
+            case 7...8: return .complete(transfer.id, reference: "Auszahlung \(name())", by: by)
+            case 9: return .reject(transfer.id, reason: "unklar ✗", by: by)
+            default: return .cancel(transfer.id, by: transfer.requestedBy)
+            }
+        }
+        switch random.int(1...10) {
+        case 1...4:
+            return .recordDeposit(account: random.chance(60) ? account : nil, amount: amount, reference: "Eingang \(name())", by: by)
+        case 5...7: return .requestWithdrawal(account: account, amount: amount, destination: "bc1q ✓", by: by)
+        case 8:
+            let other: LedgerAccount = random.pick([.loss, .suspense, .custody])
+            return .proposeAdjustment([Posting(.available(account), amount), Posting(other, -amount)], reason: "Ausgleich", by: by)
+        case 9:
+            return .proposeReversal(
+                entry: max(1, state.counters.entry - 1), kind: .adjustment,
+                [Posting(.available(account), amount), Posting(.loss, -amount)], reason: "falsch", by: by)
+        default:
+            guard let frozen = state.freezes.keys.sorted().first else { return .freeze(account, true, reason: "Pfändung", by: by) }
+            return .freeze(frozen, false, reason: "erledigt", by: by)
         }
     }
 

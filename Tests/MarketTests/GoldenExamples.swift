@@ -154,7 +154,7 @@ extension GoldenExamples {
         case defineMarket, deposit, createPoolTarget, recordVerification, registerRig, placeBid, placeAsk, cancelOrder, rigOnline
         case rigOffline, rigMeasured, poolsUnusable, underDelivered, edgeStarted, settle, advance, amendOrder, cancelAll
         case cancelAllAfter, setPhase, scheduleRules, publishIndex, createFarm, assignRig, offerFarm, withdrawFarm
-        case fleet, blockFound, blockJudged, books
+        case fleet, blockFound, blockJudged, books, treasury
 
         init(_ command: Command) {
             self =
@@ -189,6 +189,7 @@ extension GoldenExamples {
                 case .blockFound: .blockFound
                 case .blockJudged: .blockJudged
                 case .books: .books
+                case .treasury: .treasury
                 }
         }
     }
@@ -198,6 +199,7 @@ extension GoldenExamples {
 
 extension GoldenExamples {
     private static let suspensions = SuspensionReason.allCases.filter { $0.rawValue <= 7 }
+    private static let closeReasons = CloseReason.allCases.filter { $0.rawValue <= 7 }
     private static let endCauses = EndCause.allCases.filter { $0.rawValue <= 8 }
 
     /// Those that came later.
@@ -231,7 +233,7 @@ extension GoldenExamples {
         ]
         events += suspensions.map { .orderSuspended(OrderID(8), $0) }
         events += [.orderResumed(OrderID(8), stamp: 41), .orderStamped(OrderID(8), stamp: 42)]
-        events += CloseReason.allCases.map { .orderClosed(OrderID(8), $0) }
+        events += closeReasons.map { .orderClosed(OrderID(8), $0) }
         events += [.deliveryOpened(delivery(.running))]
         events += endCauses.map { .deliveryEnded(DeliveryID(9), at: at, $0) }
         events += endCauses.map { .deliveryOpened(delivery(.ended(at: at, cause: $0))) }
@@ -244,7 +246,7 @@ extension GoldenExamples {
         events += SelfTradePrevention.allCases.map { .orderAmended(order(bid, .active, Instructions(selfTrade: $0))) }
         events += PegReference.allCases.map { .orderAmended(order(bid, .active, Instructions(peg: Peg(reference: $0, offset: 1)))) }
         events += suspensions.map { .orderAmended(order(ask, .suspended($0))) }
-        events += CloseReason.allCases.map { .orderAmended(order(ask, .closed($0))) }
+        events += closeReasons.map { .orderAmended(order(ask, .closed($0))) }
         events += [.ordersRepriced([
             Repricing(order: OrderID(12), price: Price(5), stamp: 43), Repricing(order: OrderID(13), price: Price(6), stamp: 44),
         ])]
@@ -266,7 +268,7 @@ extension GoldenExamples {
         case orderPlaced, askOffered, orderSuspended, orderResumed, orderStamped, orderClosed, deliveryOpened, deliveryEnded
         case lineSettled, deliveryClosed, answerRecorded, orderAmended, ordersRepriced, phaseChanged, rulesScheduled, rulesChanged
         case indexPublished, farmCreated, rigAssigned, farmOffered, holdReleased, silenceSet
-        case fleet, blockFound, blockJudged, books
+        case fleet, blockFound, blockJudged, books, treasury
 
         init(_ event: Event) {
             self =
@@ -305,6 +307,7 @@ extension GoldenExamples {
                 case .blockFound: .blockFound
                 case .blockJudged: .blockJudged
                 case .books: .books
+                case .treasury: .treasury
                 }
         }
     }

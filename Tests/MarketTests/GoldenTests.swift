@@ -88,11 +88,13 @@ struct GoldenTests {
 
     @Test func everyCaseHasAnExample() {
         let commands = GoldenExamples.commands + GoldenExamples.laterCommands + GoldenExamples.booksCommands.map(\.value)
+            + GoldenExamples.treasuryCommands.map(\.value)
         #expect(Set(commands.map { GoldenExamples.CommandCase($0) }) == Set(GoldenExamples.CommandCase.allCases))
         let events = GoldenExamples.events + GoldenExamples.laterEvents + GoldenExamples.booksEvents.map(\.value)
+            + GoldenExamples.treasuryEvents.map(\.value)
         #expect(Set(events.map { GoldenExamples.EventCase($0) }) == Set(GoldenExamples.EventCase.allCases))
-        #expect(GoldenExamples.CommandCase.allCases.count == 30)
-        #expect(GoldenExamples.EventCase.allCases.count == 34)
+        #expect(GoldenExamples.CommandCase.allCases.count == 31)
+        #expect(GoldenExamples.EventCase.allCases.count == 35)
     }
 
     @Test(arguments: [CodingVersion.everyRule, CodingVersion.books])
@@ -111,7 +113,7 @@ struct GoldenTests {
         try check("rules.none", MarketRules?.none, &file)
         for (number, status) in GoldenExamples.statuses.enumerated() { try check("status#\(number + 1)", status, &file) }
         try checkBody(&file)
-        let books = version >= CodingVersion.books ? try checkBooks(&file) : []
+        let books = version >= CodingVersion.books ? try checkBooks(&file) + checkTreasury(&file) : []
         let names = Set(commands.map(\.name) + events.map(\.name) + GoldenExamples.outcomes.indices.map { "outcome#\($0 + 1)" })
             .union((laterCommands.map(\.name) + laterEvents.map(\.name)))
             .union(GoldenExamples.laterOutcomes.indices.map { "later.outcome#\($0 + 1)" })
@@ -129,6 +131,15 @@ struct GoldenTests {
         try check("books", GoldenExamples.books, &file)
         return GoldenExamples.booksCommands.map { "books.command.\($0.name)" } + GoldenExamples.booksEvents.map { "books.event.\($0.name)" }
             + GoldenExamples.booksOutcomes.map { "books.outcome.\($0.name)" } + ["books"]
+    }
+
+    private func checkTreasury(_ file: inout GoldenFile) throws -> [String] {
+        for (name, command) in GoldenExamples.treasuryCommands { try check("treasury.command.\(name)", command, &file) }
+        for (name, event) in GoldenExamples.treasuryEvents { try check("treasury.event.\(name)", event, &file) }
+        try check("treasury.outcome", Outcome.transfer(TransferID(17)), &file)
+        try check("treasury", GoldenExamples.treasury, &file)
+        return GoldenExamples.treasuryCommands.map { "treasury.command.\($0.name)" }
+            + GoldenExamples.treasuryEvents.map { "treasury.event.\($0.name)" } + ["treasury.outcome", "treasury"]
     }
 
     /// A journal row's body with every command and every event, its checksum and its version.

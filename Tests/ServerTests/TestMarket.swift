@@ -69,6 +69,7 @@ final class TestMarket {
         quiet.logLevel = .error
         logger = quiet
         configuration = ServerConfiguration(dataFolder: folder.file("market"))
+        configuration.singlePersonDeposits = true
         configuration.apiPort = 0
         configuration.stratumPort = 0
         configuration.allowsPrivatePools = true
@@ -114,7 +115,7 @@ final class TestMarket {
         process.arguments = [
             "serve", "--data", configuration.dataFolder, "--api-port", "\(configuration.apiPort)", "--stratum-port",
             "\(configuration.stratumPort)", "--market", "demo", "--allow-private-pools", "--settlement-interval", "0.5",
-            "--for", "120",
+            "--single-person-deposits", "--for", "120",
         ]
         if case .postgres(let url)? = configuration.database { process.arguments?.append(contentsOf: ["--database", url]) }
         process.standardInput = FileHandle.nullDevice

@@ -10,15 +10,18 @@ import Units
     /// The roles of the brief, written down a second time: the table's must agree.
     private static func mayCall(_ caller: Caller, _ method: String, _ path: String) -> Bool {
         let isBuyer = caller == .buyer || caller == .otherBuyer
+        let isFinance = caller == .finance || caller == .otherFinance
         let isSeller = caller == .seller || caller == .otherSeller
         if caller == .admin || !path.hasPrefix("/v1/") { return true }
         return switch path.split(separator: "/")[1] {
         case "market": method == "GET"
-        case "book", "trades", "health", "deliveries", "balances", "reports", "blocks", "settlement": true
+        case "book", "trades", "health", "deliveries", "balances", "reports", "blocks", "withdrawals", "settlement": true
+        case "transfers": method == "GET" || path.hasSuffix("/cancel") || isFinance
         case "pool-targets", "orders": isBuyer || isSeller
         case "bids": isBuyer
         case "rigs", "asks", "farms": isSeller
-        case "deposits", "ledger": caller == .finance
+        case "ledger": isFinance || path.hasSuffix("/entries")
+        case "deposits", "adjustments", "accounts": isFinance
         default: false
         }
     }

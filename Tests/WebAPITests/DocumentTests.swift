@@ -1,5 +1,6 @@
 import Exchange
 import HTTPTypes
+import Ledger
 import Market
 import Metering
 import OrderBook
@@ -49,6 +50,10 @@ import Testing
             "NewIndex": #"{"price":1,"at":"2026-01-31T12:00:00Z"}"#,
             "NewRules": InputTests.body("/v1/market/rules"),
             "NewDeposit": #"{"account":1,"amount":1,"reference":"x"}"#,
+            "NewWithdrawal": #"{"account":1,"amount":1,"destination":"x"}"#,
+            "NewAdjustment": #"{"postings":[{"account":"loss","owner":1,"amount":-1}],"reverses":1,"reason":"x"}"#,
+            "NewApproval": #"{"account":1}"#, "NewRejection": #"{"reason":"x"}"#, "NewPayment": #"{"reference":"x"}"#,
+            "NewFreeze": #"{"isFrozen":true,"reason":"x"}"#,
         ]
         for (name, body) in bodies {
             let schema = try #require(Document.shared.root["components"]?["schemas"]?[name])
@@ -69,6 +74,10 @@ import Testing
         #expect(codes("Instructions", "properties", "timeInForce") == Set(TimeInForce.byCode.keys))
         #expect(codes("Instructions", "properties", "peg", "properties", "reference") == Set(PegReference.byCode.keys))
         #expect(codes("SelfTradePrevention") == Set(SelfTradePrevention.byCode.keys))
+        #expect(codes("TransferKind") == Set(TransferKind.byCode.keys))
+        #expect(codes("TransferStatus") == Set(TransferStatus.byCode.keys))
+        #expect(codes("LedgerEntry", "properties", "kind") == Set(EntryKind.byCode.keys))
+        #expect(codes("Posting", "properties", "account") == Set(LedgerAccount.kindByCode.keys))
         #expect(codes("Phase") == Set(MarketPhase.byCode.keys))
         #expect(codes("Block", "properties", "verdict") == Set(BlockVerdict.byCode.keys))
         let reasonsSchema = Document.shared.root["components"]?["schemas"]?["RejectReasons"]

@@ -25,6 +25,7 @@ final class MemoryMarket: MarketGateway, MarketReports {
         var unprojected: [OrderID: Order]?
         var deliveries: [DeliveryID: Delivery] = [:]
         var lines: [ReportLine] = []
+        let ledger = MemoryLedger()
         var failure: GatewayError?
         var isBroken = false
     }
@@ -55,6 +56,7 @@ final class MemoryMarket: MarketGateway, MarketReports {
     }
 
     private static func project(_ event: Event, _ inside: inout Inside) {
+        inside.ledger.take(event)
         let changes = inside.mirror.takeChanges()
         for (id, change) in changes.orders {
             switch change {
@@ -102,7 +104,7 @@ final class MemoryMarket: MarketGateway, MarketReports {
 
     func read<T>(_ body: (MarketState) -> T) -> T { body(inside.withLock { $0.exchange.state }) }
 
-    private func table<T: Sendable>(_ body: (Inside) -> T) throws -> T {
+    func table<T: Sendable>(_ body: (Inside) -> T) throws -> T {
         try inside.withLock {
             if $0.isBroken { throw Broken() }
             return body($0)
@@ -232,14 +234,14 @@ final class MemoryVerifier: PoolVerifying {
 
 /// Everybody who calls.
 enum Caller: String, CaseIterable {
-    case buyer, seller, finance, admin, otherBuyer, otherSeller, roleless
+    case buyer, seller, finance, admin, otherBuyer, otherSeller, roleless, otherFinance
 
     var account: Int64 { Int64(Caller.allCases.firstIndex(of: self)! + 1) }
     var roles: Set<Role> {
         switch self {
         case .buyer, .otherBuyer: [.buyer]
         case .seller, .otherSeller: [.seller]
-        case .finance: [.finance]
+        case .finance, .otherFinance: [.finance]
         case .admin: [.admin]
         case .roleless: []
         }
@@ -252,8 +254,10 @@ struct World: Sendable {
     let market: MemoryMarket
     let directory = MemoryDirectory()
     let verifier = MemoryVerifier()
+    let singlePersonDeposits: Bool
 
-    init(_ rules: MarketRules? = minuteTerms) {
+    init(_ rules: MarketRules? = minuteTerms, singlePersonDeposits: Bool = true) {
+        self.singlePersonDeposits = singlePersonDeposits
         market = MemoryMarket(rules)
         for caller in Caller.allCases {
             directory.add(caller.key, Principal(
@@ -264,7 +268,8 @@ struct World: Sendable {
     var services: APIServices {
         APIServices(
             market: market, directory: directory, reports: market, edge: MemoryEdge(), verifier: verifier,
-            secret: Array(repeating: 7, count: 32), now: { market.time })
+            secret: Array(repeating: 7, count: 32), now: { market.time },
+            singlePersonDeposits: singlePersonDeposits)
     }
 
     func run(_ setup: TestingSetup = .router, _ body: @Sendable (Client) async throws -> Void) async throws {

@@ -192,7 +192,8 @@ private struct EntryTable {
                 sum += Int128(posting.amount.rawValue)
                 text += CSV.row([
                     "\(entry.id)", entry.at.description, entry.valueAt.description, entry.kind.code, entry.reference,
-                    entry.by.map { "\($0)" } ?? "", entry.reason ?? "", posting.account.kindCode, owner > 0 ? "\(owner)" : "", "\(posting.amount.rawValue)", chained.hash.map { Base16.encode($0) } ?? "",
+                    entry.by.map { "\($0)" } ?? "", entry.reason ?? "", posting.account.kindCode,
+                    owner > 0 ? "\(owner)" : "", "\(posting.amount.rawValue)", chained.hash.map { Base16.encode($0) } ?? "",
                 ])
             }
         }
