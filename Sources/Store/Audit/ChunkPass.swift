@@ -69,7 +69,8 @@ struct ChunkPass: AuditPass {
         guard let since = tally.since else { return }
         let last = try connection.count("SELECT max(number) FROM settlement_lines")
         let line = try connection.firstNumber(
-            "SELECT number, at FROM settlement_lines WHERE number >= $1 ORDER BY number LIMIT 1", reaching: since.microseconds, through: last + 1)
+            "SELECT number, at FROM settlement_lines WHERE number >= $1 ORDER BY number LIMIT 1", reaching: since.microseconds,
+            through: last + 1)
         let entry = try connection.firstNumber(
             "SELECT id, at FROM ledger_entries WHERE id >= $1 ORDER BY id LIMIT 1", reaching: since.microseconds,
             through: try connection.count("SELECT max(id) FROM ledger_entries") + 1)
