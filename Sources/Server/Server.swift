@@ -98,10 +98,12 @@ public final class Server: Sendable {
         let verifier = ProxyVerifier(
             allowsPrivatePools: configuration.allowsPrivatePools, algorithm: configuration.rules.algorithm,
             minimumDifficulty: configuration.rules.minimumDifficulty, authorities: configuration.transport.poolAuthorities)
-        let services = APIServices(
+        var services = APIServices(
             market: market.writer, directory: AccountStore(database), reports: ReportStore(database),
             edge: live, verifier: verifier,
             secret: try folder.secret(), now: MarketService.systemClock)
+        services.documents = ServedDocuments(
+            store: DocumentStore(database), signingKeyFile: configuration.signingKeyFile, now: MarketService.systemClock)
         let (group, run, port) = try await startAPI(configuration, services, logger)
         let settlement = SettlementWorker(gateway: market.writer, meter: MeterStore(database), logger: logger)
         let watch = PoolWatch(market: market.writer, verifier: verifier, logger: logger)

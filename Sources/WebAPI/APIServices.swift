@@ -8,6 +8,8 @@ public struct APIServices: Sendable {
     public var reports: any MarketReports
     public var edge: any LiveEdge
     public var verifier: any PoolVerifying
+    /// Statements and what belongs to them; nil: such requests are answered 503.
+    public var documents: (any DocumentDesk)?
     /// At least 32 random bytes, the same after a restart: rig passwords of repeatable requests derive from it.
     public var secret: [UInt8]
     /// For the lifetime of cached API keys, and for what depends on the time of day.

@@ -12,6 +12,7 @@ struct Hashspot: AsyncParsableCommand {
         subcommands: [
             ServeCommand.self, EdgeCommand.self, AccountCommand.self, MigrateCommand.self, AuditCommand.self, VerifyCommand.self,
             RebuildCommand.self, BackupCommand.self, ReportCommand.self, DemoCommand.self, RigCommand.self, PoolCommand.self,
-            BenchCommand.self,
+            BenchCommand.self, StatementCommand.self, PartiesCommand.self, RatesCommand.self, ExportCommand.self, ExtractCommand.self,
+            RecomputeCommand.self,
         ])
 }

@@ -18,6 +18,7 @@ import Units
         case "pool-targets", "orders": isBuyer || isSeller
         case "bids": isBuyer
         case "rigs", "asks", "farms": isSeller
+        case "statements", "invoices", "notes", "parties", "rates", "signing-keys": method == "GET" || caller == .finance
         case "deposits", "ledger": caller == .finance
         default: false
         }

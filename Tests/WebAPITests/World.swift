@@ -252,6 +252,7 @@ struct World: Sendable {
     let market: MemoryMarket
     let directory = MemoryDirectory()
     let verifier = MemoryVerifier()
+    var documents: MemoryDesk?
 
     init(_ rules: MarketRules? = minuteTerms) {
         market = MemoryMarket(rules)
@@ -262,9 +263,11 @@ struct World: Sendable {
     }
 
     var services: APIServices {
-        APIServices(
+        var services = APIServices(
             market: market, directory: directory, reports: market, edge: MemoryEdge(), verifier: verifier,
             secret: Array(repeating: 7, count: 32), now: { market.time })
+        services.documents = documents
+        return services
     }
 
     func run(_ setup: TestingSetup = .router, _ body: @Sendable (Client) async throws -> Void) async throws {

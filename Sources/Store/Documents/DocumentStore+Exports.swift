@@ -1,6 +1,6 @@
 internal import Database
 public import Documents
-public import Settlement
+internal import Settlement
 public import Units
 
 /// How far an export is: rows so far, and in all.

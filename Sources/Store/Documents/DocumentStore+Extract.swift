@@ -1,7 +1,7 @@
 internal import Database
 internal import Documents
 public import Settlement
-public import Units
+internal import Units
 
 extension DocumentStore {
     /// Writes what an issued statement follows from, for `hashspot recompute`.

@@ -97,6 +97,11 @@ public struct DocumentStore: Sendable {
         }
     }
 
+    /// The first instant that books are not closed for, as far as the tables have come.
+    public func closedThrough() async throws -> Timestamp {
+        try await database.read { try StatementSource(connection: $0).closedThrough() }
+    }
+
     // MARK: - Issuing
 
     /// Issues a document: gives it the next number, or the next version of its number, and the next place in the chain.

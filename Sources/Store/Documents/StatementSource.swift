@@ -42,6 +42,15 @@ struct StatementSource {
         return rules.algorithm
     }
 
+    /// The first instant that books are not closed for; 1970 if they never were.
+    func closedThrough() throws -> Timestamp {
+        guard let row = try connection.queryOne("SELECT coding_version, books FROM market_state WHERE id = 1"),
+            let bytes = try row.optionalBlob(1)
+        else { return Timestamp(microseconds: 0) }
+        var reader = BinaryReader(bytes, version: UInt8(clamping: try row.int64(0)))
+        return try Books(from: &reader).closedThrough
+    }
+
     /// What a customer has before a time, by value.
     func funds(_ account: AccountID, before time: Timestamp) throws -> CustomerFunds {
         var funds = CustomerFunds()
