@@ -63,6 +63,10 @@ let package = Package(
 
         // L3: shells around them.
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"]), .brew(["libpq"])]),
+        .systemLibrary(name: "CXLSXWriter", pkgConfig: "xlsxwriter", providers: [.apt(["libxlsxwriter-dev"]), .brew(["libxlsxwriter"])]),
+        .systemLibrary(name: "CHaru", providers: [.apt(["libhpdf-dev"]), .brew(["libharu"])]),
+        .target(
+            name: "Documents", dependencies: ["Units", "Settlement", "CXLSXWriter", "CHaru", crypto], swiftSettings: settings),
         .executableTarget(name: "embed-migrations", swiftSettings: settings),
         .plugin(name: "EmbedMigrations", capability: .buildTool(), dependencies: ["embed-migrations"]),
         .target(
@@ -84,7 +88,7 @@ let package = Package(
             name: "Store",
             dependencies: [
                 "Units", "BinaryCoding", "OrderBook", "Ledger", "Metering", "Settlement", "Exchange", "Market",
-                "Routing", "ProofOfWork", "Database", "MigrationFiles", crypto,
+                "Routing", "ProofOfWork", "Database", "MigrationFiles", "Documents", crypto,
             ],
             swiftSettings: settings),
         .target(
@@ -125,7 +129,7 @@ let package = Package(
             name: "Server",
             dependencies: [
                 "Units", "BinaryCoding", "Stratum", "Exchange", "Metering", "Routing", "Market", "Store", "Database", "MigrationFiles",
-                "StratumProxy", "WebAPI", logging, nioCore, hummingbird,
+                "StratumProxy", "WebAPI", "Documents", "Settlement", logging, nioCore, hummingbird,
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -137,7 +141,8 @@ let package = Package(
             name: "hashspot",
             dependencies: [
                 "Miner", "MiningPool", "Stratum", "Units", "Exchange", "Store", "Market", "Database", "Server", "Demo",
-                "Metering", "Settlement", "WebAPI", "Benchmarks", logging, nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Metering", "Settlement", "WebAPI", "Benchmarks", "Documents", logging, nioCore,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
 
@@ -209,6 +214,13 @@ let package = Package(
                 "TestSupport", logging,
             ],
             path: "Tests/MarketTestSupport", swiftSettings: settings),
+        .testTarget(
+            name: "DocumentsTests",
+            dependencies: [
+                "Documents", "Settlement", "Store", "Market", "Exchange", "Ledger", "Database", "Units", "TestSupport",
+                "MarketTestSupport",
+            ],
+            swiftSettings: settings),
         .testTarget(
             name: "StoreTests",
             dependencies: [

@@ -108,6 +108,8 @@ public final class Server: Sendable {
             secret: try folder.secret(), now: MarketService.systemClock, singlePersonDeposits: configuration.singlePersonDeposits,
             settlement: settlement)
         services.evidence = SettlementEvidenceStore(database)
+        services.documents = ServedDocuments(
+            store: DocumentStore(database), signingKeyFile: configuration.signingKeyFile, now: MarketService.systemClock)
         let (group, run, port) = try await startAPI(configuration, services, logger)
         let watch = PoolWatch(market: market.writer, verifier: verifier, logger: logger)
         let retention = RetentionWorker(store: RetentionStore(database, policy: configuration.retention), logger: logger)

@@ -37,6 +37,9 @@ public struct ServerConfiguration: Sendable {
 
     /// Whether each share becomes a row beside its slot, so that a bill can be traced to headers.
     public var rawShares = true
+    /// File of the key that documents are signed with, made when missing; nil: `signing.key` in the data folder.
+    public var signingKey: String?
+
     /// How long metered rows are kept.
     public var retention = RetentionPolicy()
 
@@ -46,6 +49,9 @@ public struct ServerConfiguration: Sendable {
     public var tablesLocation: DatabaseLocation { database ?? .sqlite(path: file("market.sqlite")) }
     /// The journal: a file of its own on SQLite, so that projecting does not hold its lock.
     public var journalLocation: DatabaseLocation { database ?? .sqlite(path: file("journal.sqlite")) }
+
+    /// The file of the key that documents are signed with.
+    public var signingKeyFile: String { signingKey ?? file("signing.key") }
 
     func file(_ name: String) -> String { dataFolder + "/" + name }
 }

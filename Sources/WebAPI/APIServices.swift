@@ -10,6 +10,8 @@ public struct APIServices: Sendable {
     public var verifier: any PoolVerifying
     /// What is behind settlement lines; nil: not here.
     public var evidence: (any SettlementEvidence)?
+    /// Statements and what belongs to them; nil: such requests are answered 503.
+    public var documents: (any DocumentDesk)?
     /// At least 32 random bytes, the same after a restart: rig passwords of repeatable requests derive from it.
     public var secret: [UInt8]
     /// For the lifetime of cached API keys, and for what depends on the time of day.

@@ -43,7 +43,7 @@ extension Endpoint {
         MarketEndpoints.all + StaffEndpoints.all + PoolTargetEndpoints.all + RejectEndpoints.all + RigEndpoints.all + FarmEndpoints.all
         + OrderEndpoints.all + AccountOrderEndpoints.all + DeliveryEndpoints.all + MoneyEndpoints.all + ReportEndpoints.all
         + FleetEndpoints.all + BlockEndpoints.all + EdgeEndpoints.all + TreasuryEndpoints.all + LedgerEndpoints.all
-        + SettlementLineEndpoints.all
+        + SettlementLineEndpoints.all + DocumentEndpoints.all
 }
 
 extension Principal {

@@ -13,6 +13,7 @@ struct Hashspot: AsyncParsableCommand {
             ServeCommand.self, EdgeCommand.self, AccountCommand.self, MigrateCommand.self, AuditCommand.self, VerifyCommand.self,
             ExplainCommand.self,
             RebuildCommand.self, BackupCommand.self, ReportCommand.self, DemoCommand.self, RigCommand.self, PoolCommand.self,
-            BenchCommand.self,
+            BenchCommand.self, StatementCommand.self, PartiesCommand.self, RatesCommand.self, ExportCommand.self, ExtractCommand.self,
+            RecomputeCommand.self,
         ])
 }

@@ -101,6 +101,10 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("How long work per delivery, rig and minute is kept.", valueName: "days"))
     var slotDays: Int64 = 400
 
+    @Option(help: ArgumentHelp(
+        "File of the key that statements are signed with, made when missing. Default: signing.key in the data folder.", valueName: "file"))
+    var signingKey: String?
+
     @Flag(help: "Write log lines as JSON.")
     var json = false
 
@@ -158,6 +162,7 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.singlePersonDeposits = singlePersonDeposits
         configuration.settlementInterval = .milliseconds(Int64(settlementInterval * 1000))
         configuration.rawShares = rawShares
+        configuration.signingKey = signingKey
         configuration.retention.shareDays = shareDays
         configuration.retention.slotDays = slotDays
         if market.isDemo { configuration.verificationInterval = .seconds(5) }

@@ -22,6 +22,7 @@ import Units
         case "rigs", "asks", "farms": isSeller
         case "ledger": isFinance || path.hasSuffix("/entries")
         case "deposits", "adjustments", "accounts": isFinance
+        case "statements", "invoices", "notes", "parties", "rates", "signing-keys": method == "GET" || caller == .finance
         default: false
         }
     }

@@ -255,6 +255,7 @@ struct World: Sendable {
     let directory = MemoryDirectory()
     let verifier = MemoryVerifier()
     let singlePersonDeposits: Bool
+    var documents: MemoryDesk?
 
     init(_ rules: MarketRules? = minuteTerms, singlePersonDeposits: Bool = true) {
         self.singlePersonDeposits = singlePersonDeposits
@@ -266,10 +267,12 @@ struct World: Sendable {
     }
 
     var services: APIServices {
-        APIServices(
+        var services = APIServices(
             market: market, directory: directory, reports: market, edge: MemoryEdge(), verifier: verifier,
             secret: Array(repeating: 7, count: 32), now: { market.time },
             singlePersonDeposits: singlePersonDeposits)
+        services.documents = documents
+        return services
     }
 
     func run(_ setup: TestingSetup = .router, _ body: @Sendable (Client) async throws -> Void) async throws {
