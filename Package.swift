@@ -78,7 +78,7 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "Market",
-            dependencies: ["Units", "BinaryCoding", "Exchange", "Metering", "Routing", logging],
+            dependencies: ["Units", "BinaryCoding", "Exchange", "Metering", "Routing", "Settlement", logging],
             swiftSettings: settings),
         .target(
             name: "Store",
@@ -136,8 +136,8 @@ let package = Package(
         .executableTarget(
             name: "hashspot",
             dependencies: [
-                "Miner", "MiningPool", "Stratum", "Units", "Exchange", "Store", "Market", "Database", "Server", "Demo",
-                "WebAPI", "Benchmarks", logging, nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Miner", "MiningPool", "Stratum", "Units", "Exchange", "Settlement", "Store", "Market", "Database", "Server", "Demo",
+                "WebAPI", "Benchmarks", crypto, logging, nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
 

@@ -100,14 +100,18 @@ public final class Server: Sendable {
             minimumDifficulty: configuration.rules.minimumDifficulty, authorities: configuration.transport.poolAuthorities)
         let services = APIServices(
             market: market.writer, directory: AccountStore(database), reports: ReportStore(database),
-            edge: live, verifier: verifier,
+            control: ControlStore(database), edge: live, verifier: verifier,
             secret: try folder.secret(), now: MarketService.systemClock)
         let (group, run, port) = try await startAPI(configuration, services, logger)
         let settlement = SettlementWorker(gateway: market.writer, meter: MeterStore(database), logger: logger)
+        let index = IndexWorker(
+            gateway: market.writer, meter: MeterStore(database), index: ControlStore(database), timing: configuration.indexTiming,
+            logger: logger)
         let watch = PoolWatch(market: market.writer, verifier: verifier, logger: logger)
         let retention = RetentionWorker(store: RetentionStore(database, policy: configuration.retention), logger: logger)
         let workers = [
             Task { await settlement.run(every: configuration.settlementInterval) },
+            Task { await index.run(every: .seconds(60)) },
             Task { await watch.run(every: configuration.verificationInterval) },
             Task { await retention.run(every: .seconds(3600)) },
         ] + desk.work(live)

@@ -1,5 +1,6 @@
 public import Database
 public import Exchange
+public import Market
 public import Store
 
 /// Everything that a server needs to know before it starts.
@@ -24,6 +25,8 @@ public struct ServerConfiguration: Sendable {
     /// Lets buyers name pools at private, loopback and link-local addresses.
     public var allowsPrivatePools = false
     public var settlementInterval: Duration = .seconds(300)
+    /// When minutes of the index are published.
+    public var indexTiming = IndexWorker.Timing()
     /// How often failed pools that bids wait for are tried again.
     public var verificationInterval: Duration = .seconds(30)
 

@@ -6,6 +6,7 @@ public struct APIServices: Sendable {
     public var market: any MarketGateway
     public var directory: any AccountDirectory
     public var reports: any MarketReports
+    public var control: any ControlRecords
     public var edge: any LiveEdge
     public var verifier: any PoolVerifying
     /// At least 32 random bytes, the same after a restart: rig passwords of repeatable requests derive from it.
@@ -18,13 +19,14 @@ public struct APIServices: Sendable {
     /// - Precondition: `secret` has at least 32 bytes
     public init(
         market: any MarketGateway, directory: any AccountDirectory, reports: any MarketReports,
-        edge: any LiveEdge, verifier: any PoolVerifying, secret: [UInt8], now: @escaping @Sendable () -> Timestamp,
+        control: any ControlRecords, edge: any LiveEdge, verifier: any PoolVerifying, secret: [UInt8], now: @escaping @Sendable () -> Timestamp,
         randomBytes: @escaping @Sendable (Int) -> [UInt8] = APIServices.systemRandomBytes
     ) {
         precondition(secret.count >= 32, "the API's secret is too short")
         self.market = market
         self.directory = directory
         self.reports = reports
+        self.control = control
         self.edge = edge
         self.verifier = verifier
         self.secret = secret

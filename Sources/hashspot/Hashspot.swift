@@ -11,7 +11,7 @@ struct Hashspot: AsyncParsableCommand {
             """,
         subcommands: [
             ServeCommand.self, EdgeCommand.self, AccountCommand.self, MigrateCommand.self, AuditCommand.self, VerifyCommand.self,
-            RebuildCommand.self, BackupCommand.self, ReportCommand.self, DemoCommand.self, RigCommand.self, PoolCommand.self,
-            BenchCommand.self,
+            RebuildCommand.self, BackupCommand.self, ReportCommand.self, ReconcileCommand.self, IndexCommand.self, DemoCommand.self,
+            RigCommand.self, PoolCommand.self, BenchCommand.self,
         ])
 }

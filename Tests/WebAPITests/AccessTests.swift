@@ -18,7 +18,10 @@ import Units
         case "pool-targets", "orders": isBuyer || isSeller
         case "bids": isBuyer
         case "rigs", "asks", "farms": isSeller
-        case "deposits", "ledger": caller == .finance
+        case "deposits", "ledger", "audit-trail", "custody-statements", "pool-statements", "reconciliations", "breaks": caller == .finance
+        case "index": true
+        case "disputes":
+            method == "GET" || caller == .finance || (isBuyer || isSeller) && !path.hasSuffix("resolve")
         default: false
         }
     }

@@ -3,6 +3,7 @@ import HTTPTypes
 import Market
 import Metering
 import OrderBook
+import Settlement
 import Testing
 @testable import WebAPI
 
@@ -48,6 +49,14 @@ import Testing
             "NewPhase": #"{"phase":"open"}"#,
             "NewIndex": #"{"price":1,"at":"2026-01-31T12:00:00Z"}"#,
             "NewRules": InputTests.body("/v1/market/rules"),
+            "NewReconciliation": #"{"area":"custody","from":"2026-01-31T12:00:00Z","to":"2026-02-01T00:00:00Z","tolerancePPM":1}"#,
+            "NewAssignment": #"{"account":1,"note":"x"}"#,
+            "NewResolution": #"{"note":"x"}"#,
+            "NewDispute":
+                #"{"line":1,"deliveryID":1,"from":"2026-01-31T12:00:00Z","to":"2026-01-31T12:01:00Z","claimant":"buyer","amount":1,"reason":"x"}"#,
+            "NewMessage": #"{"text":"x"}"#,
+            "NewDisputeWithdrawal": #"{"note":"x"}"#,
+            "NewDecision": #"{"outcome":"credited","amount":1,"bearer":"market","note":"x"}"#,
             "NewDeposit": #"{"account":1,"amount":1,"reference":"x"}"#,
         ]
         for (name, body) in bodies {
@@ -71,6 +80,15 @@ import Testing
         #expect(codes("SelfTradePrevention") == Set(SelfTradePrevention.byCode.keys))
         #expect(codes("Phase") == Set(MarketPhase.byCode.keys))
         #expect(codes("Block", "properties", "verdict") == Set(BlockVerdict.byCode.keys))
+        #expect(codes("BreakKind") == Set(BreakKind.byCode.keys))
+        #expect(codes("BreakStatus") == Set(BreakStatus.byCode.keys))
+        #expect(codes("BreakEvent", "properties", "kind") == Set(BreakEventKind.byCode.keys))
+        #expect(codes("ReconciliationArea") == Set(ReconciliationArea.byCode.keys))
+        #expect(codes("DisputeParty") == Set(DisputeParty.byCode.keys))
+        #expect(codes("CreditBearer") == Set(CreditBearer.byCode.keys))
+        #expect(codes("Dispute", "properties", "status") == Set(DisputeStatus.byCode.keys))
+        #expect(codes("DisputeEvent", "properties", "role") == Set(DisputeRole.byCode.keys))
+        #expect(codes("DisputeEvent", "properties", "kind") == Set(DisputeEvent.Kind.byCode.keys))
         let reasonsSchema = Document.shared.root["components"]?["schemas"]?["RejectReasons"]
         #expect(Set(reasonsSchema?["properties"]?.keys ?? []) == Set(RejectReason.allCases.map(\.code)))
     }

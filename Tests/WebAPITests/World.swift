@@ -252,6 +252,9 @@ struct World: Sendable {
     let market: MemoryMarket
     let directory = MemoryDirectory()
     let verifier = MemoryVerifier()
+    let trail = MemoryControl()
+    /// Instead of the trail alone.
+    var control: (any ControlRecords)?
 
     init(_ rules: MarketRules? = minuteTerms) {
         market = MemoryMarket(rules)
@@ -263,7 +266,7 @@ struct World: Sendable {
 
     var services: APIServices {
         APIServices(
-            market: market, directory: directory, reports: market, edge: MemoryEdge(), verifier: verifier,
+            market: market, directory: directory, reports: market, control: control ?? trail, edge: MemoryEdge(), verifier: verifier,
             secret: Array(repeating: 7, count: 32), now: { market.time })
     }
 
