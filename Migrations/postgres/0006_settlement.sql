@@ -36,8 +36,8 @@ CREATE TABLE settlement_lines (
     buyer_fee      BIGINT NOT NULL,
     from_hold      BIGINT NOT NULL CHECK (from_hold >= 0),
     from_available BIGINT NOT NULL,             -- negative: credited
-    from_loss      BIGINT NOT NULL CHECK (from_loss >= 0),
-    seller_short   BIGINT NOT NULL CHECK (seller_short >= 0),  -- of negative proceeds, what the market bears
+    from_loss      BIGINT NOT NULL,             -- borne by the market; negative: it had borne it and need not any more
+    seller_short   BIGINT NOT NULL,             -- of proceeds taken back, what the market bears; negative: gets back
     credit         BIGINT,                      -- number of the credit, code 6
     CHECK (from_hold + from_available + from_loss = charge + buyer_fee),
     CHECK (from_minute < to_minute),
@@ -105,12 +105,19 @@ CREATE TABLE expired_work (
 );
 
 -- Billable work during a pool's faults that is settled; a part of settled_work.
-ALTER TABLE deliveries ADD COLUMN settled_fault BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE deliveries ADD COLUMN settled_fault BIGINT NOT NULL DEFAULT 0 CHECK (settled_fault >= 0);
+-- What the market bore: of the buyer's debits, and of proceeds that were taken back.
+ALTER TABLE deliveries ADD COLUMN unpaid BIGINT NOT NULL DEFAULT 0 CHECK (unpaid >= 0);
+ALTER TABLE deliveries ADD COLUMN unrecovered BIGINT NOT NULL DEFAULT 0 CHECK (unrecovered >= 0);
+
+UPDATE deliveries
+SET unpaid = (SELECT sum(l.from_loss) FROM settlement_lines l WHERE l.delivery = deliveries.id)
+WHERE id IN (SELECT delivery FROM settlement_lines WHERE from_loss > 0);
 
 -- Until when books are closed, and what keeps corrections from being made twice; binary as in the journal. NULL: nothing yet.
 ALTER TABLE market_state ADD COLUMN books BYTEA;
 
--- A line that takes work back may round the other way than the one that billed it.
+-- Lines that take work back may round the other way than those that billed it: by less than a satoshi each.
 DO $$
 DECLARE
     old RECORD;
@@ -123,7 +130,7 @@ BEGIN
     END LOOP;
 END $$;
 
-ALTER TABLE deliveries ADD CONSTRAINT deliveries_charged_known CHECK (charged >= -1);
+ALTER TABLE deliveries ADD CONSTRAINT deliveries_charged_known CHECK (charged >= -1000000);
 
 CREATE VIEW report_settlement_lines WITH (security_invoker = true) AS
 SELECT l.number, hashspot_time(l.at) AS settled_at,

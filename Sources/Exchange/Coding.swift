@@ -13,7 +13,9 @@ public enum CodingVersion {
     public static let first: UInt8 = 1
     /// Every order rule, farms, tariffs, market phases.
     public static let everyRule: UInt8 = 2
-    public static let newest = everyRule
+    /// Value dates, charge codes, the books.
+    public static let books: UInt8 = 3
+    public static let newest = books
 }
 
 extension Identifier: BinaryCodable {
@@ -516,6 +518,9 @@ extension Delivery: BinaryCodable {
         settledWork.encode(into: &w)
         charged.encode(into: &w)
         phase.encode(into: &w)
+        settledFault.encode(into: &w)
+        unpaid.encode(into: &w)
+        unrecovered.encode(into: &w)
     }
 
     public init(from r: inout BinaryReader) throws(BinaryCodingError) {
@@ -529,6 +534,10 @@ extension Delivery: BinaryCodable {
             maxDifficulty: try ShareDifficulty(from: &r), allowance: try Work(from: &r), hold: try Satoshis(from: &r),
             held: try Satoshis(from: &r), settledWork: try Work(from: &r), charged: try Satoshis(from: &r),
             phase: try DeliveryPhase(from: &r))
+        guard r.version >= CodingVersion.books else { return }
+        settledFault = try Work(from: &r)
+        unpaid = try Satoshis(from: &r)
+        unrecovered = try Satoshis(from: &r)
     }
 }
 
@@ -555,6 +564,13 @@ extension SettlementLine: BinaryCodable {
         fromHold.encode(into: &w)
         fromAvailable.encode(into: &w)
         fromLoss.encode(into: &w)
+        // Small numbers: most value dates and intervals are near the booking.
+        w.write(valueAt.microseconds &- at.microseconds)
+        code.encode(into: &w)
+        w.write(fromMinute &- at.minute)
+        w.write(toMinute &- fromMinute)
+        sellerShort.encode(into: &w)
+        credit.encode(into: &w)
     }
 
     public init(from r: inout BinaryReader) throws(BinaryCodingError) {
@@ -562,6 +578,13 @@ extension SettlementLine: BinaryCodable {
             delivery: try DeliveryID(from: &r), run: try r.readInt64(), chunk: try r.readInt64(),
             at: try Timestamp(from: &r), work: try Work(from: &r), amounts: try LineAmounts(from: &r),
             fromHold: try Satoshis(from: &r), fromAvailable: try Satoshis(from: &r), fromLoss: try Satoshis(from: &r))
+        guard r.version >= CodingVersion.books else { return }
+        valueAt = Timestamp(microseconds: at.microseconds &+ (try r.readInt64()))
+        code = try ChargeCode(from: &r)
+        fromMinute = at.minute &+ (try r.readInt64())
+        toMinute = fromMinute &+ (try r.readInt64())
+        sellerShort = try Satoshis(from: &r)
+        credit = try Int64?(from: &r)
     }
 }
 
@@ -632,12 +655,19 @@ extension LedgerEntry: BinaryCodable {
         at.encode(into: &w)
         w.write(reference)
         postings.encode(into: &w)
+        w.write(valueAt.microseconds &- at.microseconds)
+        by.encode(into: &w)
+        reason.encode(into: &w)
     }
 
     public init(from r: inout BinaryReader) throws(BinaryCodingError) {
         self.init(
             id: try r.readInt64(), kind: try EntryKind(from: &r), at: try Timestamp(from: &r),
             reference: try r.readString(), postings: try [Posting](from: &r))
+        guard r.version >= CodingVersion.books else { return }
+        valueAt = Timestamp(microseconds: at.microseconds &+ (try r.readInt64()))
+        by = try AccountID?(from: &r)
+        reason = try String?(from: &r)
     }
 }
 

@@ -238,6 +238,9 @@ extension Command: BinaryCodable {
             w.write(hash)
             verdict.encode(into: &w)
             w.write(error)
+        case .books(let command):
+            w.write(UInt8(50))
+            command.encode(into: &w)
         }
     }
 
@@ -288,6 +291,7 @@ extension Command: BinaryCodable {
         case 40: self = .fleet(try FleetCommand(from: &r))
         case 41: self = .blockFound(try BlockReport(from: &r))
         case 42: self = .blockJudged(try r.readBytes(), try BlockVerdict(from: &r), poolError: try r.readInt64())
+        case 50: self = .books(try BooksCommand(from: &r))
         case let tag: throw .unknownTag(tag)
         }
     }
@@ -436,6 +440,9 @@ extension Event: BinaryCodable {
             block.encode(into: &w)
             verdict.encode(into: &w)
             w.write(error)
+        case .books(let event):
+            w.write(UInt8(50))
+            event.encode(into: &w)
         }
     }
 
@@ -479,6 +486,7 @@ extension Event: BinaryCodable {
         case 40: self = .fleet(try FleetEvent(from: &r))
         case 41: self = .blockFound(try Block(from: &r))
         case 42: self = .blockJudged(try BlockID(from: &r), try BlockVerdict(from: &r), poolError: try r.readInt64())
+        case 50: self = .books(try BooksEvent(from: &r))
         case let tag: throw .unknownTag(tag)
         }
     }

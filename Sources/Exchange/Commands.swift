@@ -48,7 +48,8 @@ public enum Command: Hashable, Sendable {
     case underDelivered(DeliveryID, Hashrate)
     /// The edge's process began anew: all its rigs are away until they say otherwise.
     case edgeStarted(EdgeID)
-    /// Cumulative billable work of some deliveries, at most 1,000.
+    /// Cumulative billable work of some deliveries, at most 1,000. As before there were charge codes; ``BooksCommand/settle(_:)``
+    /// says more.
     case settle(run: Int64, chunk: Int64, [DeliveryTotal])
     /// Lets time pass: terms, absences, expiries, schedules, new prices of pegged orders, and holds that are due.
     case advance
@@ -74,6 +75,7 @@ public enum Command: Hashable, Sendable {
     case blockFound(BlockReport)
     /// What the pool said to it, by the header's hash.
     case blockJudged([UInt8], BlockVerdict, poolError: Int64)
+    case books(BooksCommand)
 }
 
 public struct PlaceBid: Hashable, Sendable {
@@ -213,6 +215,13 @@ public enum Rejection: UInt8, Error, Hashable, Sendable, CaseIterable {
     case curtailmentOutOfRange = 66
     case farmNotCurtailed = 67
     case blockInvalid = 68
+    case totalInconsistent = 70
+    case staleReopening = 71
+    case reopeningInvalid = 72
+    case creditOutOfOrder = 73
+    case creditInvalid = 74
+    case closingTimeInvalid = 75
+    case deliveriesUnsettled = 76
 
     /// Stable code for people and programs.
     public var code: String { "\(self)" }
@@ -284,6 +293,13 @@ public enum Rejection: UInt8, Error, Hashable, Sendable, CaseIterable {
             """
         case .farmNotCurtailed: "The farm is not curtailed."
         case .blockInvalid: "A block has a hash of 32 bytes and a header of 80 bytes, and is judged after it was found."
+        case .totalInconsistent: "A total's work or intervals contradict each other."
+        case .staleReopening: "Closed deliveries were corrected since these were read; read them again."
+        case .reopeningInvalid: "A delivery to be corrected is not a closed one, or its orders or totals are not its own."
+        case .creditOutOfOrder: "Credits are booked one after the other, each exactly once; this is not the next one."
+        case .creditInvalid: "A credit names a delivery with its buyer and seller, and an interval."
+        case .closingTimeInvalid: "Books are closed through a whole minute in the past that is later than where they are closed."
+        case .deliveriesUnsettled: "Deliveries of the period are not settled to the end."
         case .amendmentNotApplicable: "The amendment names a field that this order does not have."
         }
     }

@@ -364,15 +364,22 @@ public struct Delivery: Hashable, Sendable {
     public var held: Satoshis
     /// Billable work that is settled.
     public var settledWork: Work
-    /// Charged so far, without fees.
+    /// Of it, work during faults of the buyer's pool.
+    public var settledFault: Work
+    /// Charged so far, without fees. Lines that take work back may round the other way than those that billed it.
     public var charged: Satoshis
+    /// Of the buyer's debits so far, what the market bore.
+    public var unpaid: Satoshis
+    /// Of proceeds that were taken back so far, what the market bore.
+    public var unrecovered: Satoshis
     public var phase: DeliveryPhase
 
     public init(
         id: DeliveryID, bid: OrderID, ask: OrderID, rig: RigID, buyer: AccountID, seller: AccountID, lots: Lots,
         hashrate: Hashrate, terms: Terms, tariff: Int64 = 1, openedAt: Timestamp, expiresAt: Timestamp, isShortened: Bool = false,
         maxDifficulty: ShareDifficulty, allowance: Work, hold: Satoshis, held: Satoshis, settledWork: Work = .zero,
-        charged: Satoshis = .zero, phase: DeliveryPhase = .running
+        settledFault: Work = .zero, charged: Satoshis = .zero, unpaid: Satoshis = .zero, unrecovered: Satoshis = .zero,
+        phase: DeliveryPhase = .running
     ) {
         self.id = id
         self.bid = bid
@@ -392,7 +399,10 @@ public struct Delivery: Hashable, Sendable {
         self.hold = hold
         self.held = held
         self.settledWork = settledWork
+        self.settledFault = settledFault
         self.charged = charged
+        self.unpaid = unpaid
+        self.unrecovered = unrecovered
         self.phase = phase
     }
 

@@ -46,6 +46,7 @@ public enum Event: Hashable, Sendable {
     case fleet(FleetEvent)
     case blockFound(Block)
     case blockJudged(BlockID, BlockVerdict, poolError: Int64)
+    case books(BooksEvent)
 }
 
 /// A pegged order's new price and place.
@@ -61,32 +62,53 @@ public struct Repricing: Hashable, Sendable {
     }
 }
 
-/// An interval's billable work of a delivery, priced.
+/// An interval's work of a delivery, priced; or a credit.
 public struct SettlementLine: Hashable, Sendable {
     public var delivery: DeliveryID
     public var run: Int64
     public var chunk: Int64
+    /// When it was booked.
     public var at: Timestamp
-    /// Newly billed work.
+    /// The time that it counts for: says its period.
+    public var valueAt: Timestamp
+    public var code: ChargeCode
+    /// The interval of the work, minutes since 1970, the end excluded.
+    public var fromMinute: Int64
+    public var toMinute: Int64
+    /// Newly billed work, below zero when it is taken back; work that is not billed, when the code says so.
     public var work: Work
     public var amounts: LineAmounts
-    /// Of the buyer's debit: out of the delivery's hold, out of available funds, and borne by the market.
+    /// Of the buyer's debit: out of the delivery's hold, out of available funds (below zero: given back), and borne by the
+    /// market (below zero: what the market had borne and need not any more).
     public var fromHold: Satoshis
     public var fromAvailable: Satoshis
     public var fromLoss: Satoshis
+    /// Of proceeds that are taken back, what the market bears (below zero: what it gets back out of later proceeds). The seller's
+    /// available funds change by the proceeds and this.
+    public var sellerShort: Satoshis
+    /// The number of the credit, with that code.
+    public var credit: Int64?
 
+    /// - Parameters: without a value date or an interval, those of the booking
     public init(
-        delivery: DeliveryID, run: Int64, chunk: Int64, at: Timestamp, work: Work, amounts: LineAmounts,
-        fromHold: Satoshis, fromAvailable: Satoshis, fromLoss: Satoshis
+        delivery: DeliveryID, run: Int64, chunk: Int64, at: Timestamp, valueAt: Timestamp? = nil, code: ChargeCode = .delivery,
+        fromMinute: Int64? = nil, toMinute: Int64? = nil, work: Work, amounts: LineAmounts, fromHold: Satoshis,
+        fromAvailable: Satoshis, fromLoss: Satoshis, sellerShort: Satoshis = .zero, credit: Int64? = nil
     ) {
         self.delivery = delivery
         self.run = run
         self.chunk = chunk
         self.at = at
+        self.valueAt = valueAt ?? at
+        self.code = code
+        self.fromMinute = fromMinute ?? at.minute
+        self.toMinute = toMinute ?? at.minute + 1
         self.work = work
         self.amounts = amounts
         self.fromHold = fromHold
         self.fromAvailable = fromAvailable
         self.fromLoss = fromLoss
+        self.sellerShort = sellerShort
+        self.credit = credit
     }
 }

@@ -30,10 +30,17 @@ extension Exchange {
         return .entry(entry)
     }
 
+    /// - Parameters:
+    ///   - valueAt: the time that it counts for; nil: now
+    ///   - by: who asked for it; nil: the market itself
     @discardableResult
-    mutating func post(_ kind: EntryKind, reference: String, _ postings: [Posting]) -> Int64 {
+    mutating func post(
+        _ kind: EntryKind, valueAt: Timestamp? = nil, by: AccountID? = nil, reason: String? = nil, reference: String,
+        _ postings: [Posting]
+    ) -> Int64 {
         let id = state.counters.entry
-        emit(.entryPosted(LedgerEntry(id: id, kind: kind, at: time, reference: reference, postings: postings)))
+        emit(.entryPosted(LedgerEntry(
+            id: id, kind: kind, at: time, valueAt: valueAt, reference: reference, postings: postings, by: by, reason: reason)))
         return id
     }
 

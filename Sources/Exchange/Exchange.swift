@@ -114,6 +114,7 @@ public struct Exchange: Sendable {
         case .fleet(let command): return try decide(command, rules)
         case .blockFound(let report): return try blockFound(report)
         case .blockJudged(let hash, let verdict, let error): return try blockJudged(hash, verdict, poolError: error)
+        case .books(let command): return try decide(command)
         }
     }
 

@@ -26,6 +26,7 @@ extension MarketState {
         list.compareFields("rules", rules, other.rules)
         list.compareFields("status", status, other.status)
         list.compareFields("counters", counters, other.counters)
+        list.compareFields("books", books, other.books)
         list.compare("pool target", targets, other.targets)
         list.compare("rig", rigs, other.rigs)
         list.compare("order", orders, other.orders)

@@ -105,6 +105,7 @@ extension MarketState {
         case .blockFound(let block): add(block)
         case .blockJudged(let id, let verdict, let error):
             blocks.update(id) { ($0.verdict, $0.poolError) = (verdict, error) }
+        case .books(let event): evolve(event)
         }
     }
 
@@ -143,23 +144,6 @@ extension MarketState {
         {
             deposits.set(DepositKey(account: account, reference: entry.reference), credit.amount)
         }
-    }
-
-    private mutating func settle(_ line: SettlementLine) {
-        let (bid, key, terms) = deliveries.update(line.delivery) {
-            $0.settledWork += line.work
-            $0.charged += line.amounts.charge
-            $0.held -= line.fromHold
-            return ($0.bid, $0.billingKey, $0.terms)
-        }
-        heldByBid.update(bid, default: .zero) { $0 -= line.fromHold }
-        let algorithm = algorithm
-        billings.update(key) {
-            let amounts = $0.totals.add(line.work, terms: $0.terms(at: terms), algorithm: algorithm)
-            precondition(amounts == line.amounts, "settlement line does not follow from the totals")
-        }
-        // It has no part in the book's order.
-        orders.update(bid) { $0.spend(line.amounts.debit - line.fromLoss) }
     }
 
     // MARK: - Orders
@@ -388,7 +372,7 @@ extension Order {
     }
 
     /// What a bid cost.
-    fileprivate mutating func spend(_ amount: Satoshis) {
+    mutating func spend(_ amount: Satoshis) {
         guard case .bid(var bid) = details else { return }
         bid.spent += amount
         details = .bid(bid)

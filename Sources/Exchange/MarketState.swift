@@ -13,6 +13,7 @@ public struct MarketState: Sendable {
     public var algorithm: Algorithm { rules?.algorithm ?? .sha256d }
     public internal(set) var status = MarketStatus()
     public internal(set) var counters = Counters()
+    public internal(set) var books = Books()
     public internal(set) var targets = EntityTable<PoolTargetID, PoolTarget>()
     public internal(set) var rigs = EntityTable<RigID, Rig>()
     /// Orders that are alive, or have deliveries to settle.
@@ -81,6 +82,7 @@ public struct MarketState: Sendable {
         counters.encode(into: &writer)
         rules.encode(into: &writer)
         status.encode(into: &writer)
+        books.encode(into: &writer)
         return Hash64.of(writer.bytes) &+ targets.hash &+ rigs.hash &+ orders.hash &+ deliveries.hash
             &+ billings.hash &+ balances.hash &+ deposits.hash &+ answers.hash &+ farms.hash &+ silences.hash
             &+ farmLogins.hash &+ curtailments.hash &+ cuts.hash &+ blocks.hash
@@ -181,6 +183,7 @@ public struct StoredState: Sendable {
     public var rules: MarketRules?
     public var status = MarketStatus()
     public var counters = Counters()
+    public var books = Books()
     public var targets: [PoolTarget] = []
     public var rigs: [Rig] = []
     public var orders: [Order] = []
@@ -209,6 +212,7 @@ extension MarketState {
         rules = stored.rules
         status = stored.status
         counters = stored.counters
+        books = stored.books
         _ = try Ledger(balances: Dictionary(stored.balances.map { ($0.0, $0.1) }) { $1 })
         for target in stored.targets {
             targets.set(target.id, target)

@@ -6,6 +6,7 @@ public struct StateChanges: Sendable {
     public var rules: MarketRules?
     public var status: MarketStatus
     public var counters: Counters
+    public var books: Books
     public var targets: [PoolTargetID: EntityChange<PoolTarget>] = [:]
     public var rigs: [RigID: EntityChange<Rig>] = [:]
     public var orders: [OrderID: EntityChange<Order>] = [:]
@@ -48,7 +49,7 @@ extension MarketState {
         curtailments.freezeChanges()
         cuts.freezeChanges()
         blocks.freezeChanges()
-        return StateChanges(rules: rules, status: status, counters: counters)
+        return StateChanges(rules: rules, status: status, counters: counters, books: books)
     }
 
     /// Takes the images of at most `most` entities of what was frozen.

@@ -19,7 +19,7 @@ extension Appended {
                     .rigMeasured, .orderPlaced, .askOffered, .orderSuspended, .orderResumed, .orderStamped,
                     .orderClosed, .deliveryOpened, .deliveryEnded, .deliveryClosed, .answerRecorded, .orderAmended,
                     .ordersRepriced, .phaseChanged, .rulesScheduled, .rulesChanged, .indexPublished, .farmCreated,
-                    .rigAssigned, .farmOffered, .silenceSet, .holdReleased, .fleet, .blockFound, .blockJudged:
+                    .rigAssigned, .farmOffered, .silenceSet, .holdReleased, .fleet, .blockFound, .blockJudged, .books:
                     break
                 }
             }

@@ -31,7 +31,7 @@ public struct CommitNews: Sendable {
         case .marketDefined, .entryPosted, .poolTargetChanged, .rigOnline, .rigOffline, .rigMeasured, .orderPlaced, .askOffered,
             .orderSuspended, .orderResumed, .orderStamped, .orderClosed, .deliveryOpened, .deliveryEnded, .lineSettled,
             .deliveryClosed, .answerRecorded, .orderAmended, .ordersRepriced, .phaseChanged, .rulesScheduled, .rulesChanged,
-            .indexPublished, .farmCreated, .rigAssigned, .farmOffered, .holdReleased, .silenceSet:
+            .indexPublished, .farmCreated, .rigAssigned, .farmOffered, .holdReleased, .silenceSet, .books:
             break
         }
     }

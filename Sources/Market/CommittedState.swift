@@ -120,7 +120,7 @@ enum MarketRoutes {
         case .marketDefined, .entryPosted, .poolTargetCreated, .rigRegistered, .rigOffline, .orderPlaced,
             .askOffered, .orderSuspended, .orderResumed, .orderStamped, .orderClosed, .lineSettled, .deliveryClosed,
             .answerRecorded, .ordersRepriced, .phaseChanged, .rulesScheduled, .rulesChanged, .indexPublished, .farmCreated,
-            .rigAssigned, .farmOffered, .silenceSet, .holdReleased, .fleet, .blockFound, .blockJudged:
+            .rigAssigned, .farmOffered, .silenceSet, .holdReleased, .fleet, .blockFound, .blockJudged, .books:
             break
         }
     }

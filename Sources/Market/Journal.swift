@@ -20,7 +20,7 @@ public enum JournalBody {
     public static let codingVersion = CodingVersion.newest
     /// Version of the rules that turn commands into events; commands re-run only under their own,
     /// and state hashes compare only with those of the same version.
-    public static let rulesVersion: Int64 = 2
+    public static let rulesVersion: Int64 = 3
 
     public static func encode(_ commands: [JournalledCommand]) -> [UInt8] {
         var builder = Builder()

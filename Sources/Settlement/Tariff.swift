@@ -51,15 +51,15 @@ public struct BillingTotals: Hashable, Sendable {
         self.buyerFee = buyerFee
     }
 
-    /// Adds newly billable work at its delivery's terms and returns what it moves.
+    /// Adds newly billable work at its delivery's terms, or takes some back, and returns what it moves.
     ///
     /// charge = floor(N x h / (u x 86400)), h the algorithm's hashes per unit; fees = floor(cumulative charge x ppm /
     /// 10^6). Rounding down the cumulative sums favours the buyer by less than a satoshi per (bid, ask, rig) in all.
     ///
-    /// - Precondition: `work` is not negative
+    /// - Precondition: no more is taken back than was added
     public mutating func add(_ work: Work, terms: Terms, algorithm: Algorithm) -> LineAmounts {
-        precondition(work >= .zero, "work is never taken back")
         weightedWork += Int128(terms.price.rawValue) * Int128(work.units)
+        precondition(weightedWork >= 0, "no more work is taken back than was billed")
         let newCharge = Tariff.charge(weightedWork: weightedWork, priceUnit: terms.priceUnit, algorithm: algorithm)
         let newSellerFee = Tariff.fee(newCharge, terms.sellerFee)
         let newBuyerFee = Tariff.fee(newCharge, terms.buyerFee)

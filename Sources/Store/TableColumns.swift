@@ -176,7 +176,7 @@ enum TableColumns {
     static let delivery = [
         "id", "bid", "ask", "rig", "buyer", "seller", "lots", "hashrate", "price", "price_unit", "seller_fee_ppm",
         "buyer_fee_ppm", "tariff", "opened_at", "expires_at", "is_shortened", "max_difficulty", "allowance", "hold", "held",
-        "settled_work", "charged", "ended_at", "end_cause", "live",
+        "settled_work", "settled_fault", "charged", "unpaid", "unrecovered", "ended_at", "end_cause", "live",
     ]
 
     static func append(_ delivery: Delivery, to rows: inout SQLRows) {
@@ -187,7 +187,8 @@ enum TableColumns {
             delivery.terms.priceUnit.hashesPerSecond, delivery.terms.sellerFee.rawValue,
             delivery.terms.buyerFee.rawValue, delivery.tariff, delivery.openedAt.microseconds,
             delivery.expiresAt.microseconds, delivery.isShortened ? 1 : 0, delivery.maxDifficulty.units, delivery.allowance.units,
-            delivery.hold.rawValue, delivery.held.rawValue, delivery.settledWork.units, delivery.charged.rawValue)
+            delivery.hold.rawValue, delivery.held.rawValue, delivery.settledWork.units, delivery.settledFault.units,
+            delivery.charged.rawValue, delivery.unpaid.rawValue, delivery.unrecovered.rawValue)
         switch delivery.phase {
         case .running: rows.appendNulls(2)
         case .ended(let at, let cause): rows.append(at.microseconds, Int64(cause.rawValue))
@@ -207,17 +208,28 @@ enum TableColumns {
             billing.sellerFee.rawValue, billing.buyerFee.rawValue, billing.unsettled)
     }
 
+    static let entry = ["id", "kind", "at", "reference", "value_at", "booked_by", "reason"]
+
+    static func append(_ entry: LedgerEntry, to rows: inout SQLRows) {
+        rows.append(entry.id, Int64(entry.kind.rawValue), entry.at.microseconds)
+        rows.append(.text(entry.reference))
+        rows.append(entry.valueAt.microseconds)
+        rows.append(SQLValue(entry.by?.rawValue))
+        rows.append(SQLValue(entry.reason))
+    }
+
     static let line = [
         "number", "delivery", "run", "chunk", "at", "work", "charge", "seller_fee", "buyer_fee", "from_hold",
-        "from_available", "from_loss", "value_at", "code", "from_minute", "to_minute", "seller_short",
+        "from_available", "from_loss", "value_at", "code", "from_minute", "to_minute", "seller_short", "credit",
     ]
 
     static func append(_ line: SettlementLine, number: Int64, to rows: inout SQLRows) {
         rows.append(
             number, line.delivery.rawValue, line.run, line.chunk, line.at.microseconds, line.work.units,
             line.amounts.charge.rawValue, line.amounts.sellerFee.rawValue, line.amounts.buyerFee.rawValue,
-            line.fromHold.rawValue, line.fromAvailable.rawValue, line.fromLoss.rawValue, line.at.microseconds,
-            Int64(ChargeCode.delivery.rawValue), line.at.minute, line.at.minute + 1, 0)
+            line.fromHold.rawValue, line.fromAvailable.rawValue, line.fromLoss.rawValue, line.valueAt.microseconds,
+            Int64(line.code.rawValue), line.fromMinute, line.toMinute, line.sellerShort.rawValue)
+        rows.append(SQLValue(line.credit))
     }
 }
 

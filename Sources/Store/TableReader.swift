@@ -19,7 +19,7 @@ struct TableReader {
         state.orders = try all("orders", TableColumns.order, where: "live = 1", TableReader.order)
         state.deliveries = try all("deliveries", TableColumns.delivery, where: "live = 1", TableReader.delivery)
         state.trades = try recentTrades()
-        state.billings = try all("billings", TableColumns.billing, where: "live = 1", billing)
+        state.billings = try all("billings", TableColumns.billing, where: "live = 1", TableReader.billing)
         state.balances = try all("ledger_balances", ["kind", "owner", "balance"]) { row in
             guard let kind = UInt8(exactly: try row.int64(0)),
                 let account = LedgerAccount(kind: kind, owner: try row.int64(1))
@@ -81,7 +81,7 @@ struct TableReader {
 
     private func readMarket(into state: inout StoredState) throws {
         guard let row = try connection.queryOne(
-            "SELECT coding_version, rules, counters, status FROM market_state WHERE id = 1", [])
+            "SELECT coding_version, rules, counters, status, books FROM market_state WHERE id = 1", [])
         else { return }
         guard let version = UInt8(exactly: try row.int64(0)), (CodingVersion.first...CodingVersion.newest).contains(version) else {
             throw DatabaseError.decoding("unknown coding version of the market's state")
@@ -91,6 +91,7 @@ struct TableReader {
         if let status = try row.optionalBlob(3) {
             state.status = try decode(MarketStatus.self, status, version: version)
         }
+        if let books = try row.optionalBlob(4) { state.books = try decode(Books.self, books, version: version) }
     }
 
     private func all<T>(
@@ -221,8 +222,8 @@ struct TableReader {
     /// Columns as in ``TableColumns/delivery``.
     static func delivery(_ row: SQLRow) throws -> Delivery {
         let phase: DeliveryPhase =
-            if let ended = try row.optionalInt64(22) {
-                .ended(at: Timestamp(microseconds: ended), cause: try raw(row, 23))
+            if let ended = try row.optionalInt64(25) {
+                .ended(at: Timestamp(microseconds: ended), cause: try raw(row, 26))
             } else {
                 .running
             }
@@ -237,10 +238,13 @@ struct TableReader {
             expiresAt: Timestamp(microseconds: try row.int64(14)), isShortened: try row.bool(15),
             maxDifficulty: ShareDifficulty(units: max(1, try row.int64(16))), allowance: Work(units: try row.int64(17)),
             hold: Satoshis(try row.int64(18)), held: Satoshis(try row.int64(19)),
-            settledWork: Work(units: try row.int64(20)), charged: Satoshis(try row.int64(21)), phase: phase)
+            settledWork: Work(units: try row.int64(20)), settledFault: Work(units: try row.int64(21)),
+            charged: Satoshis(try row.int64(22)), unpaid: Satoshis(try row.int64(23)), unrecovered: Satoshis(try row.int64(24)),
+            phase: phase)
     }
 
-    private func billing(_ row: SQLRow) throws -> (BillingKey, Billing) {
+    /// Columns as in ``TableColumns/billing``.
+    static func billing(_ row: SQLRow) throws -> (BillingKey, Billing) {
         guard let weighted = Int128(try row.text(4)) else { throw DatabaseError.decoding("weighted work") }
         return (
             BillingKey(

@@ -54,13 +54,13 @@ struct TableWriter {
     private static let answer = ["account", "key", "number", "digest", "outcome", "live"]
 
     private func writeState(_ changes: StateChanges) throws {
-        var rows = SQLRows(columns: 6)
+        var rows = SQLRows(columns: 7)
         rows.append(.integer(1))
         rows.append(SQLValue(changes.rules?.symbol))
         rows.append(.integer(Int64(CodingVersion.newest)))
-        for bytes in [changes.rules.bytes, changes.counters.bytes, changes.status.bytes] { rows.append(.blob(bytes)) }
-        try connection.upsert(
-            into: "market_state", ["id", "symbol", "coding_version", "rules", "counters", "status"], key: ["id"], rows)
+        for bytes in [changes.rules.bytes, changes.counters.bytes, changes.status.bytes, changes.books.bytes] { rows.append(.blob(bytes)) }
+        let columns = ["id", "symbol", "coding_version", "rules", "counters", "status", "books"]
+        try connection.upsert(into: "market_state", columns, key: ["id"], rows)
     }
 
     /// Images of entities, by key so that neighbours in a table are written one after the other.
@@ -96,15 +96,13 @@ struct TableWriter {
 
     func write(_ appended: Appended) throws {
         let count = appended.entries.count
-        var entries = SQLRows(columns: 5, reservingCapacity: count)
+        var entries = SQLRows(columns: TableColumns.entry.count, reservingCapacity: count)
         var postings = SQLRows(columns: 5, reservingCapacity: 2 * count)
         var lines = SQLRows(columns: TableColumns.line.count)
         for item in appended.entries {
             switch item.event {
             case .entryPosted(let entry):
-                entries.append(entry.id, Int64(entry.kind.rawValue), entry.at.microseconds)
-                entries.append(.text(entry.reference))
-                entries.append(entry.at.microseconds)
+                TableColumns.append(entry, to: &entries)
                 for (line, posting) in entry.postings.enumerated() {
                     let (kind, owner) = posting.account.code
                     postings.append(entry.id, Int64(line), Int64(kind), owner, posting.amount.rawValue)
@@ -114,7 +112,7 @@ struct TableWriter {
             default: break
             }
         }
-        try connection.insert(into: "ledger_entries", ["id", "kind", "at", "reference", "value_at"], entries)
+        try connection.insert(into: "ledger_entries", TableColumns.entry, entries)
         try connection.insert(into: "ledger_postings", ["entry", "line", "account_kind", "owner", "amount"], postings)
         try connection.insert(into: "settlement_lines", TableColumns.line, lines)
     }

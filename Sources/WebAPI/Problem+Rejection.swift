@@ -31,7 +31,7 @@ extension Rejection {
             .orderClosed, .staleSession, .idempotencyKeyReused, .marketCancelOnly, .marketHalted, .wouldMatch,
             .cannotFillWhole, .lotsBelowDelivering, .tooManyOrders, .farmNotOffered,
             .tooManyPoolTargets, .tooManyRigs, .tooManyFarms, .farmLoginNameTaken, .farmLoginNameFixed, .farmFull,
-            .farmNotCurtailed:
+            .farmNotCurtailed, .staleReopening, .creditOutOfOrder, .deliveriesUnsettled:
             .conflict
         case .insufficientFunds: .init(code: 402, reasonPhrase: "Payment Required")
         case .rulesInvalid, .amountOutOfRange, .textTooLong, .poolTargetUnverified, .targetCountOutOfRange,
@@ -39,7 +39,7 @@ extension Rejection {
             .budgetOutOfRange, .tooManyTotals, .passwordInvalid, .minimumFillOutOfRange, .displayedOutOfRange,
             .expiryOutOfRange, .instructionsContradict, .offsetOutOfRange, .scheduleInvalid, .silenceOutOfRange,
             .effectiveTimeOutOfRange, .nothingToAmend, .amendmentNotApplicable, .farmLoginIncomplete, .mostRigsOutOfRange,
-            .curtailmentOutOfRange, .blockInvalid:
+            .curtailmentOutOfRange, .blockInvalid, .totalInconsistent, .reopeningInvalid, .creditInvalid, .closingTimeInvalid:
             .unprocessableContent
         }
     }
@@ -76,7 +76,9 @@ extension Rejection {
             .orderValueTooSmall, .insufficientFunds, .orderUnknown, .orderClosed, .deliveryUnknown, .staleSession,
             .tooManyTotals, .marketCancelOnly, .marketHalted, .tooManyOrders, .tooManyPoolTargets,
             .tooManyRigs, .tooManyFarms, .farmUnknown, .farmNotOffered,
-            .nothingToAmend, .farmLoginUnknown, .farmLoginIncomplete, .farmFull, .farmNotCurtailed, .blockInvalid:
+            .nothingToAmend, .farmLoginUnknown, .farmLoginIncomplete, .farmFull, .farmNotCurtailed, .blockInvalid,
+            .totalInconsistent, .staleReopening, .reopeningInvalid, .creditOutOfOrder, .creditInvalid, .closingTimeInvalid,
+            .deliveriesUnsettled:
             nil
         }
     }

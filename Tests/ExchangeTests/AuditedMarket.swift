@@ -60,6 +60,7 @@ extension StoredState {
         rules = state.rules
         status = state.status
         counters = state.counters
+        books = state.books
         targets = Array(state.targets.values)
         rigs = Array(state.rigs.values)
         orders = Array(state.orders.values)
@@ -100,6 +101,7 @@ struct ProjectedTables {
     private var rules: MarketRules?
     private var status = MarketStatus()
     private var counters = Counters()
+    private var books = Books()
     private var targets: [PoolTargetID: PoolTarget] = [:]
     private var rigs: [RigID: Rig] = [:]
     private var orders: [OrderID: Order] = [:]
@@ -119,6 +121,7 @@ struct ProjectedTables {
         rules = changes.rules
         status = changes.status
         counters = changes.counters
+        books = changes.books
         Self.apply(changes.targets, to: &targets)
         Self.apply(changes.rigs, to: &rigs)
         Self.apply(changes.orders, to: &orders)
@@ -149,6 +152,7 @@ struct ProjectedTables {
         stored.rules = rules
         stored.status = status
         stored.counters = counters
+        stored.books = books
         stored.targets = Array(targets.values)
         stored.rigs = Array(rigs.values)
         stored.orders = Array(orders.values)

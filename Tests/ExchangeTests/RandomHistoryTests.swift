@@ -57,9 +57,11 @@ import Units
         case .orderClosed(_, let reason): "closed \(reason)"
         case .deliveryEnded(_, _, let cause): "ended \(cause)"
         case .entryPosted(let entry): "entry \(entry.kind)"
+        case .lineSettled(let line): "line \(line.code)\(line.work < .zero ? " back" : "")"
+        case .books(let event): "books \("\(event)".prefix { $0 != "(" })"
         case .fleet(let event): "fleet \("\(event)".prefix { $0 != "(" })"
         case .marketDefined, .poolTargetCreated, .poolTargetChanged, .rigRegistered, .rigOnline, .rigOffline,
-            .rigMeasured, .orderPlaced, .askOffered, .orderResumed, .orderStamped, .deliveryOpened, .lineSettled,
+            .rigMeasured, .orderPlaced, .askOffered, .orderResumed, .orderStamped, .deliveryOpened,
             .deliveryClosed, .answerRecorded, .orderAmended, .ordersRepriced, .phaseChanged, .rulesScheduled, .rulesChanged,
             .indexPublished, .farmCreated, .rigAssigned, .farmOffered, .silenceSet, .holdReleased, .blockFound, .blockJudged:
             String("\(event)".prefix { $0 != "(" })

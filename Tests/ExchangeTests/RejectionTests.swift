@@ -27,6 +27,36 @@ import Units
         return s.send(command, at: 2)
     }
 
+    /// Delivery 1 of bid 1 and ask 2 runs.
+    private static func playBooks(_ rejection: Rejection, _ s: inout Scenario) -> Outcome {
+        s.rig(2, lots: 10)
+        s.bid(1, 100, 10, at: 1)
+        s.ask(2, rig: 1, 100, at: 1)
+        let minute = Scenario.start.minute
+        func chunk(_ delivery: Int64, fault: Int64 = 0) -> SettlementChunk {
+            SettlementChunk(run: 1, chunk: 0, valueAt: Scenario.start, totals: [AssessedTotal(
+                delivery: DeliveryID(delivery), fromMinute: minute, toMinute: minute + 1, billable: .zero, fault: Work(units: fault))])
+        }
+        let running = s.state.deliveries[DeliveryID(1)].map {
+            ClosedDelivery(
+                delivery: $0, key: $0.billingKey, billing: s.state.billings[$0.billingKey]!, bid: nil, ask: nil)
+        }
+        func credit(_ number: Int64, _ seller: Int64) -> Credit {
+            Credit(
+                number: number, run: 1, delivery: DeliveryID(1), buyer: AccountID(1), seller: AccountID(seller), fromMinute: minute,
+                toMinute: minute + 1, charge: Satoshis(1), dispute: 1, by: AccountID(9), reason: "r")
+        }
+        let commands: [Rejection: BooksCommand] = [
+            .totalInconsistent: .settle(chunk(1, fault: 1)), .staleReopening: .trueUp(chunk(1), [running!], reopenings: 1),
+            .reopeningInvalid: .trueUp(chunk(1), [running!], reopenings: 0), .creditOutOfOrder: .credit(credit(2, 2)),
+            .creditInvalid: .credit(credit(1, 3)),
+            .closingTimeInvalid: .closePeriod(through: Scenario.start + .seconds(1), by: AccountID(9)),
+            .deliveriesUnsettled: .closePeriod(through: Timestamp(microseconds: (minute + 1) * 60_000_000), by: AccountID(9)),
+        ]
+        guard let command = commands[rejection] else { return .done }
+        return s.send(.books(command), at: 70)
+    }
+
     /// One way to every refusal; the compiler asks for a new one with a new case.
     private static func play(_ rejection: Rejection) -> (Play) {
         let one = AccountID(1), long = String(repeating: "x", count: 300), digest = Array(repeating: UInt8(0), count: 32)
@@ -178,6 +208,9 @@ import Units
         case .farmLoginUnknown, .farmLoginIncomplete, .farmLoginNameTaken, .farmLoginNameFixed, .farmFull, .mostRigsOutOfRange,
             .curtailmentOutOfRange, .farmNotCurtailed, .blockInvalid:
             return { playFleet(rejection, &$0) }
+        case .totalInconsistent, .staleReopening, .reopeningInvalid, .creditOutOfOrder, .creditInvalid, .closingTimeInvalid,
+            .deliveriesUnsettled:
+            return { playBooks(rejection, &$0) }
         case .farmNotOffered:
             return {
                 $0.send(.createFarm(owner: one, name: "f"), at: 1)

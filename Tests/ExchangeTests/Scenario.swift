@@ -260,7 +260,12 @@ struct Scenario {
             "d\(d.id): o\(d.bid) buys \(d.lots.rawValue) of o\(d.ask) at \(d.terms.price), "
                 + "\(seconds(d.openedAt)) to \(seconds(d.expiresAt)) s"
         case .deliveryEnded(let id, let at, let cause): "d\(id) ended at \(seconds(at)) s: \(cause)"
-        case .lineSettled(let line): "d\(line.delivery) charged \(line.amounts.charge.rawValue)"
+        case .lineSettled(let line):
+            line.code == .delivery
+                ? "d\(line.delivery) charged \(line.amounts.charge.rawValue)"
+                : "d\(line.delivery) \(line.code) \(line.work.units) charged \(line.amounts.charge.rawValue)"
+        case .books(.reopened(let closed)): "reopened " + closed.map { "d\($0.delivery.id)" }.joined(separator: " ")
+        case .books(.periodClosed(let through, _)): "closed through \(seconds(through)) s"
         case .deliveryClosed(let id): "d\(id) settled"
         case .holdReleased(let id): "d\(id) hold released"
         case .phaseChanged(let phase): "market: \(phase)"

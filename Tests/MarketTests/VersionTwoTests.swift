@@ -10,28 +10,13 @@ import Units
 /// A small market as the second version (schema 2, coding 2, rules 2) left it, with its journal's last rows not in the tables:
 /// `Tests/Golden/market-2.sql`. Written by that version, never to be made again; its passwords and keys are invented.
 private enum VersionTwo {
-    static let schema = 2
+    static let schema = StoredVersionTwo.schema
     private static let tables = [
         "projector", "market_state", "pool_targets", "rigs", "farms", "orders", "deliveries", "billings", "ledger_balances",
         "ledger_entries", "ledger_postings", "deposits", "answers", "silences", "settlement_lines",
     ]
-    private static let separator = "-- The journal.\n"
-    private static let url = URL(filePath: #filePath).appending(path: "../../Golden/market-2.sql").standardizedFileURL
-
-    static func load(into storage: Storage) throws {
-        let parts = try String(contentsOf: url, encoding: .utf8).components(separatedBy: separator)
-        try #require(parts.count == 2)
-        try storage.script("DELETE FROM projector;\n" + text(parts[0], storage.tables), in: storage.tables)
-        try storage.script("DELETE FROM writer;\n" + text(parts[1], storage.journal), in: storage.journal)
-    }
-
-    /// Blobs are written as `X'..'`, which Postgres has for bits.
-    private static func text(_ sql: String, _ location: DatabaseLocation) -> String {
-        switch location.dialect {
-        case .sqlite: sql
-        case .postgres: sql.replacing("X'", with: "'\\x")
-        }
-    }
+    private static let separator = StoredVersionTwo.separator
+    private static let url = StoredVersionTwo.url
 
     /// As this program would leave one; only where the file is not there.
     static func make() async throws {
@@ -93,7 +78,7 @@ struct VersionTwoTests {
     func itsMarketIsReadAndGoesOn(_ engine: Engine) async throws {
         try await VersionTwo.make()
         try await engine.withStorage(schema: VersionTwo.schema) { storage in
-            try VersionTwo.load(into: storage)
+            try StoredVersionTwo.load(into: storage)
             try storage.migrate()
             let report = try await verify(storage)
             #expect(report.findings == [])

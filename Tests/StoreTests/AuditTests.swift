@@ -33,7 +33,7 @@ struct AuditTests {
             undo: "UPDATE ledger_postings SET amount = amount - 1000000000 WHERE entry = 1 AND line = 0"),
         Plant(
             invariant: "every ledger entry sums to zero",
-            sql: "INSERT INTO ledger_entries (id, kind, at, reference) VALUES (1000000, 1, 0, 'empty')",
+            sql: "INSERT INTO ledger_entries (id, kind, at, value_at, reference) VALUES (1000000, 1, 0, 0, 'empty')",
             undo: "DELETE FROM ledger_entries WHERE id = 1000000"),
         Plant(
             invariant: "all accounts together are zero", sql: "UPDATE ledger_balances SET balance = balance + 1 WHERE kind = 3",

@@ -41,7 +41,7 @@ struct BookGuardTests {
         }
     }
 
-    private func entry(_ id: Int) -> String { "INSERT INTO ledger_entries (id, kind, at, reference) VALUES (\(id), 1, 0, 'x')" }
+    private func entry(_ id: Int) -> String { "INSERT INTO ledger_entries (id, kind, at, value_at, reference) VALUES (\(id), 1, 0, 0, 'x')" }
 
     private func posting(_ entry: Int, _ line: Int, _ amount: Int) -> String {
         "INSERT INTO ledger_postings (entry, line, account_kind, owner, amount) VALUES (\(entry), \(line), 1, 1, \(amount))"
@@ -69,7 +69,7 @@ struct BookGuardTests {
         try await Engine.postgres.withStorage { storage in
             func fill(_ last: String) throws {
                 try run(storage, [
-                    "INSERT INTO ledger_entries SELECT g, 1, 0, 'x' FROM generate_series(1, 1000) g",
+                    "INSERT INTO ledger_entries (id, kind, at, value_at, reference) SELECT g, 1, 0, 0, 'x' FROM generate_series(1, 1000) g",
                     """
                     INSERT INTO ledger_postings
                     SELECT g, l, 1, 1, CASE l WHEN 0 THEN g ELSE -g END + CASE WHEN g = 777 AND l = 1 THEN \(last) ELSE 0 END

@@ -15,14 +15,15 @@ struct AddedTables {
     private var answers: RecordedAnswers
 
     init(_ connection: any SQLConnection) {
-        entries = AddedRows("ledger_entries", ["id", "kind", "at", "reference"], keyCount: 1, connection)
+        entries = AddedRows("ledger_entries", ["id", "kind", "at", "value_at", "reference", "booked_by", "reason"], keyCount: 1,
+            connection)
         postings = AddedRows(
             "ledger_postings", ["entry", "line", "account_kind", "owner", "amount"], keyCount: 2, connection)
         lines = AddedRows(
             "settlement_lines",
             [
                 "number", "delivery", "run", "chunk", "at", "work", "charge", "seller_fee", "buyer_fee", "from_hold",
-                "from_available", "from_loss",
+                "from_available", "from_loss", "value_at", "code", "from_minute", "to_minute", "seller_short", "credit",
             ], keyCount: 1, connection)
         answers = RecordedAnswers(connection)
     }
@@ -41,7 +42,7 @@ struct AddedTables {
                 .orderPlaced, .askOffered, .orderSuspended, .orderResumed, .orderStamped, .orderClosed, .deliveryOpened,
                 .deliveryEnded, .deliveryClosed, .orderAmended, .ordersRepriced, .phaseChanged, .rulesScheduled, .rulesChanged,
                 .indexPublished, .farmCreated, .rigAssigned, .farmOffered, .silenceSet, .holdReleased, .fleet, .blockFound,
-                .blockJudged:
+                .blockJudged, .books:
                 break
             }
         }
@@ -49,7 +50,9 @@ struct AddedTables {
 
     private mutating func take(_ entry: LedgerEntry, _ findings: inout FindingList) throws {
         let row: [SQLValue] = [
-            .integer(entry.id), .integer(Int64(entry.kind.rawValue)), .integer(entry.at.microseconds), .text(entry.reference),
+            .integer(entry.id), .integer(Int64(entry.kind.rawValue)), .integer(entry.at.microseconds),
+            .integer(entry.valueAt.microseconds), .text(entry.reference), entry.by.map { .integer($0.rawValue) } ?? .null,
+            entry.reason.map { .text($0) } ?? .null,
         ]
         try entries.expect(SQLRow(row), &findings)
         for (line, posting) in entry.postings.enumerated() {
@@ -63,9 +66,10 @@ struct AddedTables {
         let numbers: [Int64] = [
             number, line.delivery.rawValue, line.run, line.chunk, line.at.microseconds, line.work.units,
             line.amounts.charge.rawValue, line.amounts.sellerFee.rawValue, line.amounts.buyerFee.rawValue,
-            line.fromHold.rawValue, line.fromAvailable.rawValue, line.fromLoss.rawValue,
+            line.fromHold.rawValue, line.fromAvailable.rawValue, line.fromLoss.rawValue, line.valueAt.microseconds,
+            Int64(line.code.rawValue), line.fromMinute, line.toMinute, line.sellerShort.rawValue,
         ]
-        try lines.expect(SQLRow(numbers.map { .integer($0) }), &findings)
+        try lines.expect(SQLRow(numbers.map { .integer($0) } + [line.credit.map { .integer($0) } ?? .null]), &findings)
     }
 
     /// At the tables' position: rows that should not be there.
