@@ -175,9 +175,9 @@ let package = Package(
         .testTarget(
             name: "WebAPITests",
             dependencies: [
-                "WebAPI", "Units", "Exchange", "Market", "Metering", "OrderBook", "Ledger", "Settlement", crypto, logging, nioCore,
-                hummingbird, httpTypes, "TestSupport", .product(name: "HummingbirdTesting", package: "hummingbird"),
-                .product(name: "Yams", package: "Yams"),
+                "WebAPI", "Units", "Exchange", "Market", "Metering", "OrderBook", "Ledger", "Settlement", "Store", "Database", crypto,
+                logging, nioCore, hummingbird, httpTypes, "TestSupport", "MarketTestSupport",
+                .product(name: "HummingbirdTesting", package: "hummingbird"), .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings),
         .testTarget(

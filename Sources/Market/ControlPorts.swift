@@ -254,6 +254,8 @@ public protocol DisputeRecords: Sendable {
     func disputes(of account: AccountID?, after cursor: Int64, limit: Int) async throws -> [DisputeRecord]
     /// Credits by number, after one.
     func credits(after number: Int64, limit: Int) async throws -> [QueuedCredit]
+    /// Number of the newest settlement run; 0: there was none.
+    func newestRun() async throws -> Int64
 }
 
 // MARK: - Reconciliation

@@ -107,11 +107,13 @@ public final class Server: Sendable {
         let index = IndexWorker(
             gateway: market.writer, meter: MeterStore(database), index: ControlStore(database), timing: configuration.indexTiming,
             logger: logger)
+        let credits = CreditQueue(gateway: market.writer, records: ControlStore(database), logger: logger)
         let watch = PoolWatch(market: market.writer, verifier: verifier, logger: logger)
         let retention = RetentionWorker(store: RetentionStore(database, policy: configuration.retention), logger: logger)
         let workers = [
             Task { await settlement.run(every: configuration.settlementInterval) },
             Task { await index.run(every: .seconds(60)) },
+            Task { await credits.run(every: configuration.settlementInterval) },
             Task { await watch.run(every: configuration.verificationInterval) },
             Task { await retention.run(every: .seconds(3600)) },
         ] + desk.work(live)

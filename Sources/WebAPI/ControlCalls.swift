@@ -38,7 +38,9 @@ extension Problem {
         case .accountUnknown:
             self.init(.unprocessableContent, "accountUnknown", "There is no such member of staff.", field: "account")
         case .importFlawed(let flaws):
-            self.init(.unprocessableContent, "importFlawed", "Nothing was taken: \(flaws.description).", field: flaws.flaws.first.map { "line \($0.line)" })
+            self.init(
+                .unprocessableContent, "importFlawed", "Nothing was taken: \(flaws.description).",
+                field: flaws.flaws.first.map { "line \($0.line)" })
         case .nothingToCompare: self.init(.conflict, "nothingToCompare", "There is no statement of that time.")
         }
     }

@@ -47,6 +47,7 @@ final class MemoryControl: ControlRecords {
     }
     func dispute(_ number: Int64) async throws -> DisputeRecord? { nil }
     func disputes(of account: AccountID?, after cursor: Int64, limit: Int) async throws -> [DisputeRecord] { [] }
+    func newestRun() async throws -> Int64 { 0 }
     func credits(after number: Int64, limit: Int) async throws -> [QueuedCredit] { [] }
 
     func importCustody(

@@ -42,6 +42,7 @@ public enum CustodyMatching {
             theirs.remove(at: place)
             return true
         }
+        (ours, theirs) = (netted(ours), netted(theirs))
         var found: [FoundBreak] = []
         func isDuplicate(_ movement: CustodyMovement) -> Bool { matched.contains(movement.amount) }
         // What is left on both sides is one movement with two amounts, unless it is one too many of those that agree.
@@ -55,6 +56,19 @@ public enum CustodyMatching {
         found += (mine + ours.filter(isDuplicate)).filter { $0.at < until }.map { missing($0, isDuplicate($0)) }
         found += (foreign + theirs.filter(isDuplicate)).filter { $0.at < until }.map { surplus($0, isDuplicate($0)) }
         return found
+    }
+
+    /// Without what one side took back itself: a deposit that was returned, or a transfer between two sources.
+    private static func netted(_ movements: [CustodyMovement]) -> [CustodyMovement] {
+        var rest: [CustodyMovement] = []
+        for movement in movements {
+            if let place = rest.firstIndex(where: { $0.amount == -movement.amount }) {
+                rest.remove(at: place)
+            } else {
+                rest.append(movement)
+            }
+        }
+        return rest
     }
 
     private static func sorted(_ movements: [CustodyMovement]) -> [CustodyMovement] {

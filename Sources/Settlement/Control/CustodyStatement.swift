@@ -116,7 +116,8 @@ public struct PoolStatement: Hashable, Sendable {
         for row in table.rows {
             guard let item = PoolStatement.item(row) else {
                 flaws.append(ImportFlaw(
-                    line: row.line, reason: "a pool target's number, a day such as 2026-01-31, and shares or work (not negative) are expected"))
+                    line: row.line,
+                    reason: "a pool target's number, a day such as 2026-01-31, and shares or work (not negative) are expected"))
                 continue
             }
             if let first = seen.updateValue(row.line, forKey: [item.target.rawValue, item.day]) {
@@ -129,7 +130,8 @@ public struct PoolStatement: Hashable, Sendable {
 
     private static func item(_ row: ImportTable.Row) -> Item? {
         let fields = row.fields
-        guard let target = ImportText.integer(fields[0]), target > 0, let day = AccountingPeriod(fields[1]), day.day != nil else { return nil }
+        guard let target = ImportText.integer(fields[0]), target > 0, let day = AccountingPeriod(fields[1]), day.day != nil
+        else { return nil }
         func count(_ text: String) -> Int64?? {
             if text.isEmpty { return .some(nil) }
             guard let number = ImportText.integer(text), number >= 0 else { return nil }
@@ -137,7 +139,8 @@ public struct PoolStatement: Hashable, Sendable {
         }
         guard let shares = count(fields[2]), let work = count(fields[3]), shares != nil || work != nil else { return nil }
         return Item(
-            line: row.line, target: PoolTargetID(target), day: day.start.microseconds / Interval.day.microseconds, shares: shares, work: work)
+            line: row.line, target: PoolTargetID(target), day: day.start.microseconds / Interval.day.microseconds, shares: shares,
+            work: work)
     }
 }
 
@@ -158,7 +161,8 @@ enum ImportText {
         if let point = rest.first {
             let fraction = rest.dropFirst()
             guard point == UInt8(ascii: "."), (1...6).contains(fraction.count) else { return nil }
-            guard let value = digits(Array(fraction) + Array(repeating: UInt8(ascii: "0"), count: 6 - fraction.count)) else { return nil }
+            let sixth = Array(fraction) + Array(repeating: UInt8(ascii: "0"), count: 6 - fraction.count)
+            guard let value = digits(sixth) else { return nil }
             micros = value
         }
         return Timestamp(microseconds: day.start.microseconds + ((hour * 60 + minute) * 60 + second) * 1_000_000 + micros)

@@ -98,6 +98,12 @@ public struct DisputeEffect: Hashable, Sendable {
     public var role: DisputeRole
     public var status: DisputeStatus
     public var credit: CreditTerms?
+
+    public init(role: DisputeRole, status: DisputeStatus, credit: CreditTerms? = nil) {
+        self.role = role
+        self.status = status
+        self.credit = credit
+    }
 }
 
 /// A buyer's or seller's objection, from its opening to its decision.

@@ -8,7 +8,8 @@ extension ControlStore {
         try await database.read { connection in
             try connection.query(
                 """
-                \(BreakSQL.select) WHERE b.number > $1 AND (CAST($2 AS BIGINT) = 0 OR b.area = $2) AND (CAST($3 AS BIGINT) = 0 OR e.status = $3)
+                \(BreakSQL.select) WHERE b.number > $1 AND (CAST($2 AS BIGINT) = 0 OR b.area = $2)
+                  AND (CAST($3 AS BIGINT) = 0 OR e.status = $3)
                   AND (CAST($4 AS BIGINT) = 0 OR e.assignee = $4) ORDER BY b.number LIMIT $5
                 """, [
                     .integer(cursor), .integer(Int64(filter.area?.rawValue ?? 0)), .integer(Int64(filter.status?.rawValue ?? 0)),

@@ -49,6 +49,12 @@ extension ControlStore: DisputeRecords {
         }
     }
 
+    public func newestRun() async throws -> Int64 {
+        try await database.read { connection in
+            try connection.queryOne("SELECT coalesce(max(run), 0) FROM settlement_runs")?.int64(0) ?? 0
+        }
+    }
+
     public func credits(after number: Int64, limit: Int) async throws -> [QueuedCredit] {
         try await database.read { connection in
             let rows = try connection.query(

@@ -65,7 +65,8 @@ extension ControlStore {
                 let reference = try row.text(0)
                 guard let item = items.first(where: { $0.reference == reference }) else { continue }
                 flaws.append(ImportFlaw(
-                    line: item.line, reason: "the reference was imported before, with line \(try row.int64(2)) of statement \(try row.int64(1))"))
+                    line: item.line,
+                    reason: "the reference was imported before, with line \(try row.int64(2)) of statement \(try row.int64(1))"))
             }
         }
         guard flaws.isEmpty else { throw ControlRefusal.importFlawed(ImportFlaws(flaws.sorted { $0.line < $1.line })) }

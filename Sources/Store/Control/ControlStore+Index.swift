@@ -13,7 +13,8 @@ extension ControlStore: IndexRecords {
     public func publishIndex(before end: Int64, limit: Int64, at time: Timestamp) async throws -> Int64? {
         precondition(limit > 0, "nothing is to be published")
         // Read beside the writer's work; what is published meanwhile by another process is noticed below.
-        let found = try await database.read { connection -> (known: Int64?, range: Range<Int64>, minutes: [IndexValue], days: [Int64: Int64])? in
+        typealias Found = (known: Int64?, range: Range<Int64>, minutes: [IndexValue], days: [Int64: Int64])
+        let found = try await database.read { connection -> Found? in
             let known = try IndexSQL.position(connection)
             guard let start = try known ?? IndexSQL.firstMinute(connection) else { return nil }
             guard start < end else { return (known, start..<start, [], [:]) }

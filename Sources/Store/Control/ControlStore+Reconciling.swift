@@ -86,19 +86,19 @@ private enum RunSQL {
 // MARK: - Custody
 
 private enum CustodySQL {
+    // Kinds of entries, as stored.
+    private static let depositRecorded: Int64 = 5
+    private static let depositReturned: Int64 = 7
+    private static let withdrawalPaid: Int64 = 9
+
     /// Either side may book a movement so much later than the other.
     private static let margin = Interval.seconds(31 * 86_400)
 
     static func compare(_ request: ReconciliationRequest, _ connection: any SQLConnection) throws -> Comparison {
         let from = Timestamp(microseconds: max(0, request.from.microseconds - margin.microseconds))
         let range: [SQLValue] = [.integer(from.microseconds), .integer((request.to + margin).microseconds)]
-        let ledger = try movements(
-            """
-            SELECT CAST(e.id AS TEXT), e.reference, e.value_at, -p.amount FROM ledger_entries e
-            JOIN ledger_postings p ON p.entry = e.id AND p.account_kind = 3 WHERE e.value_at >= $1 AND e.value_at < $2
-            """, range, connection)
-        let statements = try movements(
-            "SELECT source, reference, at, amount FROM custody_items WHERE at >= $1 AND at < $2", range, connection)
+        let ledger = try ledgerMovements(range, connection)
+        let statements = try statementMovements(range, connection)
         var breaks = CustodyMatching.breaks(ledger: ledger, statements: statements, until: request.to).filter { $0.at >= request.from }
         let balances = try ledgerBalances(at: request.to, connection)
         let custody = try custodyBalance(at: request.to, connection)
@@ -124,11 +124,39 @@ private enum CustodySQL {
             }, custody: custody, ledger: balances.custody, liabilities: balances.liabilities)
     }
 
-    private static func movements(_ sql: String, _ range: [SQLValue], _ connection: any SQLConnection) throws -> [CustodyMovement] {
+    private static func statementMovements(_ range: [SQLValue], _ connection: any SQLConnection) throws -> [CustodyMovement] {
         var found: [CustodyMovement] = []
-        try connection.forEach(sql, range) { row in
+        try connection.forEach("SELECT source, reference, at, amount FROM custody_items WHERE at >= $1 AND at < $2", range) { row in
             found.append(CustodyMovement(
                 origin: try row.text(0), reference: try row.text(1), at: Timestamp(microseconds: try row.int64(2)),
+                amount: Satoshis(try row.int64(3))))
+        }
+        return found
+    }
+
+    /// Under the payments' own references. An entry of a transfer refers to that, and has the payment's reference as its reason; a
+    /// deposit that was returned goes by the reference under which it was recorded.
+    private static func ledgerMovements(_ range: [SQLValue], _ connection: any SQLConnection) throws -> [CustodyMovement] {
+        var found: [CustodyMovement] = []
+        var payments: [String: String] = [:]
+        try connection.forEach(
+            """
+            SELECT CAST(e.id AS TEXT), e.reference, e.value_at, -p.amount, e.kind, e.reason FROM ledger_entries e
+            JOIN ledger_postings p ON p.entry = e.id AND p.account_kind = 3
+            WHERE e.value_at >= $1 AND e.value_at < $2 ORDER BY e.id
+            """, range
+        ) { row in
+            var reference = try row.text(1)
+            switch try row.int64(4) {
+            case depositRecorded, withdrawalPaid:
+                let payment = try row.optionalText(5) ?? reference
+                payments[reference] = payment
+                reference = payment
+            case depositReturned: reference = payments[reference] ?? reference
+            default: break
+            }
+            found.append(CustodyMovement(
+                origin: try row.text(0), reference: reference, at: Timestamp(microseconds: try row.int64(2)),
                 amount: Satoshis(try row.int64(3))))
         }
         return found

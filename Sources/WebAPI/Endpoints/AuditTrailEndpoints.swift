@@ -22,7 +22,8 @@ enum AuditTrailEndpoints {
         return .csv(
             "audit-trail",
             header: [
-                "number", "at_utc", "actor", "actor_name", "action", "subject", "request", "sha256", "status", "code", "request_id", "chain",
+                "number", "at_utc", "actor", "actor_name", "action", "subject", "request", "sha256", "status", "code", "request_id",
+                "chain",
             ], first: records, limit: page.limit, number: \.number, row: AuditModel.row
         ) { after, limit in
             try await call.control { try await $0.trail(filter, after: after, limit: limit) }

@@ -73,7 +73,8 @@ enum DisputeEndpoints {
     private static func resolve(_ call: Call) async throws -> Response {
         _ = try call.query()
         let fields = try call.fields(["outcome", "amount", "bearer", "note"])
-        let note = try fields.text("note", bytes: textBytes)
+        // The reason of a ledger entry, perhaps.
+        let note = try fields.text("note", bytes: 1...1000)
         guard let isCredited = try fields.choice("outcome", ["rejected": false, "credited": true]) else {
             throw fields.flaw("outcome", "fieldMissing", "This field is required.")
         }
