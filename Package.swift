@@ -82,7 +82,7 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "Market",
-            dependencies: ["Units", "BinaryCoding", "Exchange", "Metering", "Routing", "Settlement", crypto, logging],
+            dependencies: ["Units", "BinaryCoding", "Exchange", "Ledger", "Metering", "Routing", "Settlement", crypto, logging],
             swiftSettings: settings),
         .target(
             name: "Store",
@@ -141,7 +141,7 @@ let package = Package(
             name: "hashspot",
             dependencies: [
                 "Miner", "MiningPool", "Stratum", "Units", "Exchange", "Store", "Market", "Database", "Server", "Demo",
-                "Metering", "Settlement", "WebAPI", "Benchmarks", "Documents", logging, nioCore,
+                "Metering", "Settlement", "WebAPI", "Benchmarks", "Documents", crypto, logging, nioCore,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
@@ -180,9 +180,9 @@ let package = Package(
         .testTarget(
             name: "WebAPITests",
             dependencies: [
-                "WebAPI", "Units", "Exchange", "Market", "Metering", "OrderBook", "Ledger", "Settlement", crypto, logging, nioCore,
-                hummingbird, httpTypes, "TestSupport", .product(name: "HummingbirdTesting", package: "hummingbird"),
-                .product(name: "Yams", package: "Yams"),
+                "WebAPI", "Units", "Exchange", "Market", "Metering", "OrderBook", "Ledger", "Settlement", "Store", "Database", crypto,
+                logging, nioCore, hummingbird, httpTypes, "TestSupport", "MarketTestSupport",
+                .product(name: "HummingbirdTesting", package: "hummingbird"), .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings),
         .testTarget(

@@ -104,7 +104,7 @@ public final class Server: Sendable {
             program: "hashspot \(EdgeContact.version)", logger: logger)
         var services = APIServices(
             market: market.writer, directory: AccountStore(database), reports: ReportStore(database),
-            edge: live, verifier: verifier,
+            control: ControlStore(database), edge: live, verifier: verifier,
             secret: try folder.secret(), now: MarketService.systemClock, singlePersonDeposits: configuration.singlePersonDeposits,
             settlement: settlement)
         services.evidence = SettlementEvidenceStore(database)
@@ -113,8 +113,14 @@ public final class Server: Sendable {
         let (group, run, port) = try await startAPI(configuration, services, logger)
         let watch = PoolWatch(market: market.writer, verifier: verifier, logger: logger)
         let retention = RetentionWorker(store: RetentionStore(database, policy: configuration.retention), logger: logger)
+        let index = IndexWorker(
+            gateway: market.writer, meter: MeterStore(database), index: ControlStore(database), timing: configuration.indexTiming,
+            logger: logger)
+        let credits = CreditQueue(gateway: market.writer, records: ControlStore(database), logger: logger)
         let workers = [
             Task { await settlement.run() },
+            Task { await index.run(every: .seconds(60)) },
+            Task { await credits.run(every: configuration.settlementInterval) },
             Task { await watch.run(every: configuration.verificationInterval) },
             Task { await retention.run(every: .seconds(3600)) },
             Task { await LedgerUpkeep(market: market.writer, database: database, logger: logger).run() },

@@ -1,5 +1,6 @@
 public import Database
 public import Exchange
+public import Market
 public import Store
 public import Units
 
@@ -29,6 +30,8 @@ public struct ServerConfiguration: Sendable {
     public var settlementInterval: Duration = .seconds(300)
     /// From a delivery's end to its final run; a day at least.
     public var disputeWindow = Interval.day
+    /// When minutes of the index are published.
+    public var indexTiming = IndexWorker.Timing()
     /// How often failed pools that bids wait for are tried again.
     public var verificationInterval: Duration = .seconds(30)
 

@@ -6,6 +6,7 @@ public struct APIServices: Sendable {
     public var market: any MarketGateway
     public var directory: any AccountDirectory
     public var reports: any MarketReports
+    public var control: any ControlRecords
     public var edge: any LiveEdge
     public var verifier: any PoolVerifying
     /// What is behind settlement lines; nil: not here.
@@ -26,7 +27,7 @@ public struct APIServices: Sendable {
     /// - Precondition: `secret` has at least 32 bytes
     public init(
         market: any MarketGateway, directory: any AccountDirectory, reports: any MarketReports,
-        edge: any LiveEdge, verifier: any PoolVerifying, secret: [UInt8], now: @escaping @Sendable () -> Timestamp,
+        control: any ControlRecords, edge: any LiveEdge, verifier: any PoolVerifying, secret: [UInt8], now: @escaping @Sendable () -> Timestamp,
         singlePersonDeposits: Bool = false,
         randomBytes: @escaping @Sendable (Int) -> [UInt8] = APIServices.systemRandomBytes,
         settlement: (any SettlementDesk)? = nil
@@ -35,6 +36,7 @@ public struct APIServices: Sendable {
         self.market = market
         self.directory = directory
         self.reports = reports
+        self.control = control
         self.edge = edge
         self.verifier = verifier
         self.secret = secret

@@ -11,6 +11,7 @@ internal import Units
 struct OpenCall: Sendable {
     var services: APIServices
     var request: Request
+    var logger: Logger
 }
 
 /// A request of somebody known and entitled, with its body read.

@@ -6,7 +6,7 @@ internal import Market
 struct Endpoint: Sendable {
     enum Handler: Sendable {
         /// For anybody.
-        case open(@Sendable (OpenCall) throws -> Response)
+        case open(@Sendable (OpenCall) async throws -> Response)
         /// For holders of one of the roles, or of any key when there are none. Admins may do everything.
         case keyed(Set<Role>, @Sendable (Call) async throws -> Response)
     }
@@ -17,7 +17,7 @@ struct Endpoint: Sendable {
     var handler: Handler
 
     static func open(
-        _ method: HTTPRequest.Method, _ path: String, _ handle: @escaping @Sendable (OpenCall) throws -> Response
+        _ method: HTTPRequest.Method, _ path: String, _ handle: @escaping @Sendable (OpenCall) async throws -> Response
     ) -> Endpoint {
         Endpoint(method: method, path: path, handler: .open(handle))
     }
@@ -44,6 +44,7 @@ extension Endpoint {
         + OrderEndpoints.all + AccountOrderEndpoints.all + DeliveryEndpoints.all + MoneyEndpoints.all + ReportEndpoints.all
         + FleetEndpoints.all + BlockEndpoints.all + EdgeEndpoints.all + TreasuryEndpoints.all + LedgerEndpoints.all
         + SettlementLineEndpoints.all + DocumentEndpoints.all
+        + AuditTrailEndpoints.all + DisputeEndpoints.all + IndexEndpoints.all + ReconciliationEndpoints.all
 }
 
 extension Principal {

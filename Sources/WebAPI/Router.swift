@@ -39,23 +39,26 @@ private struct Dispatcher: Sendable {
     let services: APIServices
     let authenticator: Authenticator
     let verifications = VerificationGate()
+    let trail: StaffTrail
 
     init(services: APIServices) {
         self.services = services
         self.authenticator = Authenticator(directory: services.directory, now: services.now)
+        self.trail = StaffTrail(services: services)
     }
 
     func answer(_ request: Request, _ context: BasicRequestContext, _ endpoint: Endpoint) async throws -> Response {
         switch endpoint.handler {
         case .open(let handle):
-            return try handle(OpenCall(services: services, request: request))
+            return try await handle(OpenCall(services: services, request: request, logger: context.logger))
         case .keyed(let roles, let handle):
             let principal = try await authenticator.principal(request.headers, logger: context.logger)
             try check(principal, roles)
             let body = try await body(of: request)
-            var response = try await handle(Call(
+            let call = Call(
                 services: services, verifications: verifications, request: request, parameters: context.parameters,
-                principal: principal, body: body, logger: context.logger))
+                principal: principal, body: body, logger: context.logger)
+            var response = try await trail.answer(call, endpoint, requestID: context.id, handle)
             response.headers[.cacheControl] = "no-store"
             return response
         }

@@ -57,8 +57,15 @@ struct AccountCommand: AsyncParsableCommand {
             let key = APIKey.make(random: APIServices.systemRandomBytes(32))
             let account: AccountID
             do {
-                account = try await AccountStore(database).create(
-                    name: name, roles: Set(role.map(\.role)), keyDigest: APIKey.digest(key), at: MarketService.systemClock())
+                let roles = Set(role.map(\.role))
+                account = try await OperatorTrail(database).record(
+                    "hashspot account create", subject: name, request: "roles \(roles.map(\.rawValue).sorted().joined(separator: ","))"
+                ) {
+                    try await AccountStore(database).create(
+                        name: name, roles: roles, keyDigest: APIKey.digest(key), at: MarketService.systemClock())
+                }
+            } catch let failure as CommandFailure {
+                throw failure
             } catch DatabaseError.constraintViolation {
                 throw CommandFailure(description: "an account named \(name) exists already")
             } catch {

@@ -11,9 +11,8 @@ struct Hashspot: AsyncParsableCommand {
             """,
         subcommands: [
             ServeCommand.self, EdgeCommand.self, AccountCommand.self, MigrateCommand.self, AuditCommand.self, VerifyCommand.self,
-            ExplainCommand.self,
-            RebuildCommand.self, BackupCommand.self, ReportCommand.self, DemoCommand.self, RigCommand.self, PoolCommand.self,
-            BenchCommand.self, StatementCommand.self, PartiesCommand.self, RatesCommand.self, ExportCommand.self, ExtractCommand.self,
-            RecomputeCommand.self,
+            ExplainCommand.self, RebuildCommand.self, BackupCommand.self, ReportCommand.self, StatementCommand.self, PartiesCommand.self,
+            RatesCommand.self, ExportCommand.self, ExtractCommand.self, RecomputeCommand.self, ReconcileCommand.self,
+            IndexCommand.self, DemoCommand.self, RigCommand.self, PoolCommand.self, BenchCommand.self,
         ])
 }

@@ -22,7 +22,11 @@ import Units
         case "rigs", "asks", "farms": isSeller
         case "ledger": isFinance || path.hasSuffix("/entries")
         case "deposits", "adjustments", "accounts": isFinance
-        case "statements", "invoices", "notes", "parties", "rates", "signing-keys": method == "GET" || caller == .finance
+        case "statements", "invoices", "notes", "parties", "rates", "signing-keys": method == "GET" || isFinance
+        case "audit-trail", "custody-statements", "pool-statements", "reconciliations", "breaks": isFinance
+        case "index": true
+        case "disputes":
+            method == "GET" || isFinance || (isBuyer || isSeller) && !path.hasSuffix("resolve")
         default: false
         }
     }

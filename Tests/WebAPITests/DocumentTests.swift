@@ -4,6 +4,7 @@ import Ledger
 import Market
 import Metering
 import OrderBook
+import Settlement
 import Testing
 @testable import WebAPI
 
@@ -49,6 +50,14 @@ import Testing
             "NewPhase": #"{"phase":"open"}"#,
             "NewIndex": #"{"price":1,"at":"2026-01-31T12:00:00Z"}"#,
             "NewRules": InputTests.body("/v1/market/rules"),
+            "NewReconciliation": #"{"area":"custody","from":"2026-01-31T12:00:00Z","to":"2026-02-01T00:00:00Z","tolerancePPM":1}"#,
+            "NewAssignment": #"{"account":1,"note":"x"}"#,
+            "NewResolution": #"{"note":"x"}"#,
+            "NewDispute":
+                #"{"line":1,"deliveryID":1,"from":"2026-01-31T12:00:00Z","to":"2026-01-31T12:01:00Z","claimant":"buyer","amount":1,"reason":"x"}"#,
+            "NewMessage": #"{"text":"x"}"#,
+            "NewDisputeWithdrawal": #"{"note":"x"}"#,
+            "NewDecision": #"{"outcome":"credited","amount":1,"bearer":"market","note":"x"}"#,
             "NewDeposit": #"{"account":1,"amount":1,"reference":"x"}"#,
             "NewWithdrawal": #"{"account":1,"amount":1,"destination":"x"}"#,
             "NewAdjustment": #"{"postings":[{"account":"loss","owner":1,"amount":-1}],"reverses":1,"reason":"x"}"#,
@@ -80,6 +89,15 @@ import Testing
         #expect(codes("Posting", "properties", "account") == Set(LedgerAccount.kindByCode.keys))
         #expect(codes("Phase") == Set(MarketPhase.byCode.keys))
         #expect(codes("Block", "properties", "verdict") == Set(BlockVerdict.byCode.keys))
+        #expect(codes("BreakKind") == Set(BreakKind.byCode.keys))
+        #expect(codes("BreakStatus") == Set(BreakStatus.byCode.keys))
+        #expect(codes("BreakEvent", "properties", "kind") == Set(BreakEventKind.byCode.keys))
+        #expect(codes("ReconciliationArea") == Set(ReconciliationArea.byCode.keys))
+        #expect(codes("DisputeParty") == Set(DisputeParty.byCode.keys))
+        #expect(codes("CreditBearer") == Set(CreditBearer.byCode.keys))
+        #expect(codes("Dispute", "properties", "status") == Set(DisputeStatus.byCode.keys))
+        #expect(codes("DisputeEvent", "properties", "role") == Set(DisputeRole.byCode.keys))
+        #expect(codes("DisputeEvent", "properties", "kind") == Set(DisputeEvent.Kind.byCode.keys))
         let reasonsSchema = Document.shared.root["components"]?["schemas"]?["RejectReasons"]
         #expect(Set(reasonsSchema?["properties"]?.keys ?? []) == Set(RejectReason.allCases.map(\.code)))
     }

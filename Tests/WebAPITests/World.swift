@@ -256,6 +256,9 @@ struct World: Sendable {
     let verifier = MemoryVerifier()
     let singlePersonDeposits: Bool
     var documents: MemoryDesk?
+    let trail = MemoryControl()
+    /// Instead of the trail alone.
+    var control: (any ControlRecords)?
 
     init(_ rules: MarketRules? = minuteTerms, singlePersonDeposits: Bool = true) {
         self.singlePersonDeposits = singlePersonDeposits
@@ -268,7 +271,7 @@ struct World: Sendable {
 
     var services: APIServices {
         var services = APIServices(
-            market: market, directory: directory, reports: market, edge: MemoryEdge(), verifier: verifier,
+            market: market, directory: directory, reports: market, control: control ?? trail, edge: MemoryEdge(), verifier: verifier,
             secret: Array(repeating: 7, count: 32), now: { market.time },
             singlePersonDeposits: singlePersonDeposits)
         services.documents = documents

@@ -1,0 +1,2 @@
+-- Reserved: the documents' tables take this number.
+SELECT 1;

@@ -1,0 +1,2 @@
+-- Reserved: the treasury's tables take this number.
+SELECT 1;
