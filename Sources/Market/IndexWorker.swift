@@ -28,14 +28,14 @@ public struct IndexWorker: Sendable {
     static let chunk: Int64 = 360
 
     private let gateway: any MarketGateway
-    private let meter: any MeterPort
+    private let meter: any SettlementPort
     private let index: any IndexRecords
     private let timing: Timing
     private let clock: @Sendable () -> Timestamp
     private let logger: Logger
 
     public init(
-        gateway: any MarketGateway, meter: any MeterPort, index: any IndexRecords, timing: Timing = Timing(), logger: Logger,
+        gateway: any MarketGateway, meter: any SettlementPort, index: any IndexRecords, timing: Timing = Timing(), logger: Logger,
         clock: @escaping @Sendable () -> Timestamp = MarketService.systemClock
     ) {
         self.gateway = gateway
