@@ -129,7 +129,8 @@ public struct Audit: Sendable {
                 SELECT id FROM (
                     SELECT id, settled_work AS work, charged AS charge FROM deliveries
                     UNION ALL
-                    SELECT delivery, -work, -charge FROM settlement_lines
+                    SELECT delivery, CASE WHEN code <= 3 THEN -work ELSE 0 END, CASE WHEN code <= 3 THEN -charge ELSE 0 END
+                    FROM settlement_lines
                 ) AS both_sides GROUP BY id HAVING sum(work) <> 0 OR sum(charge) <> 0
             ) AS broken
             """

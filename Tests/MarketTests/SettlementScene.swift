@@ -205,10 +205,18 @@ final class SettlementScene {
             market.faults.set { $0.before = 1 }
             _ = await gatewayError { try await self.worker.runOnce() }
             market.faults.set { $0 = JournalFaults.State() }
+            try await recover()
         }
         if arrival.chance(4) { _ = try await worker.run(.adHoc, by: AccountID(9), note: "looking") }
         if arrival.chance(3) { _ = try await worker.run(.trueUp, of: anyDelivery(), by: AccountID(9), note: nil) }
         if arrival.chance(2) { try await restart() }
+    }
+
+    /// Until the writer takes commands again.
+    private func recover() async throws {
+        try await eventually("the writer has recovered") { [market] in
+            await gatewayError { try await market.submit(.advance) } == nil
+        }
     }
 
     private func anyDelivery() -> DeliveryID { DeliveryID(arrival.int64(1...max(1, market.writer.read { $0.counters.delivery } - 1))) }
@@ -249,7 +257,10 @@ final class SettlementScene {
 
     func openDeliveries() -> Int { market.writer.read { $0.deliveries.count } }
     func projected() async { await market.service.projected() }
+    /// While batches are still to come their sequences have gaps.
     func violations() async throws -> [String] {
-        try await Audit(market.database).run().filter { $0.violations != 0 }.map { "\($0.invariant): \($0.violations)" }
+        try await Audit(market.database).run().filter {
+            $0.violations != 0 && (isAllDelivered || $0.invariant != "batch sequences have no gap")
+        }.map { "\($0.invariant): \($0.violations)" }
     }
 }

@@ -67,8 +67,8 @@ final class MemoryMarket: MarketGateway, MarketReports {
         }
         guard case .lineSettled(let line) = event, let d = inside.deliveries[line.delivery] else { return }
         inside.lines.append(ReportLine(
-            number: Int64(inside.lines.count + 1), settledAt: line.at, run: line.run, delivery: d.id, bid: d.bid,
-            ask: d.ask, rig: d.rig, buyer: d.buyer, seller: d.seller, price: d.terms.price, lots: d.lots,
+            number: Int64(inside.lines.count + 1), settledAt: line.at, valueAt: line.valueAt, code: line.code,
+            minutes: line.fromMinute..<line.toMinute, run: line.run, delivery: d.id, bid: d.bid, ask: d.ask, rig: d.rig, buyer: d.buyer, seller: d.seller, price: d.terms.price, lots: d.lots,
             openedAt: d.openedAt, work: line.work, charge: line.amounts.charge, buyerFee: line.amounts.buyerFee,
             sellerFee: line.amounts.sellerFee))
     }
@@ -252,6 +252,7 @@ struct World: Sendable {
     let market: MemoryMarket
     let directory = MemoryDirectory()
     let verifier = MemoryVerifier()
+    let desk = MemoryDesk()
 
     init(_ rules: MarketRules? = minuteTerms) {
         market = MemoryMarket(rules)
@@ -264,7 +265,7 @@ struct World: Sendable {
     var services: APIServices {
         APIServices(
             market: market, directory: directory, reports: market, edge: MemoryEdge(), verifier: verifier,
-            secret: Array(repeating: 7, count: 32), now: { market.time })
+            secret: Array(repeating: 7, count: 32), now: { market.time }, settlement: desk)
     }
 
     func run(_ setup: TestingSetup = .router, _ body: @Sendable (Client) async throws -> Void) async throws {
