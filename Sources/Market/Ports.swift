@@ -81,9 +81,9 @@ public struct ReportLine: Hashable, Sendable {
     public var sellerFee: Satoshis
 
     public init(
-        number: Int64, settledAt: Timestamp, valueAt: Timestamp, code: ChargeCode, minutes: Range<Int64>, run: Int64, delivery: DeliveryID, bid: OrderID, ask: OrderID, rig: RigID,
-        buyer: AccountID, seller: AccountID, price: Price, lots: Lots, openedAt: Timestamp, work: Work,
-        charge: Satoshis, buyerFee: Satoshis, sellerFee: Satoshis
+        number: Int64, settledAt: Timestamp, valueAt: Timestamp, code: ChargeCode, minutes: Range<Int64>, run: Int64,
+        delivery: DeliveryID, bid: OrderID, ask: OrderID, rig: RigID, buyer: AccountID, seller: AccountID, price: Price, lots: Lots,
+        openedAt: Timestamp, work: Work, charge: Satoshis, buyerFee: Satoshis, sellerFee: Satoshis
     ) {
         self.number = number
         self.settledAt = settledAt

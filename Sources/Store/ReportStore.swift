@@ -27,7 +27,8 @@ public struct ReportStore: MarketReports {
                 return ReportLine(
                     number: try row.int64(0), settledAt: Timestamp(microseconds: try row.int64(1)),
                     valueAt: Timestamp(microseconds: try row.int64(16)), code: code,
-                    minutes: try row.int64(18)..<row.int64(19), run: try row.int64(2), delivery: DeliveryID(try row.int64(3)), bid: OrderID(try row.int64(4)),
+                    minutes: try row.int64(18)..<row.int64(19),
+                    run: try row.int64(2), delivery: DeliveryID(try row.int64(3)), bid: OrderID(try row.int64(4)),
                     ask: OrderID(try row.int64(5)), rig: RigID(try row.int64(6)), buyer: AccountID(try row.int64(7)),
                     seller: AccountID(try row.int64(8)), price: Price(try row.int64(9)), lots: Lots(try row.int64(10)),
                     openedAt: Timestamp(microseconds: try row.int64(11)), work: Work(units: try row.int64(12)),

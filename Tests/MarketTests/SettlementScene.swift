@@ -4,7 +4,6 @@ import Logging
 import Market
 import MarketTestSupport
 import Metering
-import Settlement
 import Store
 import Testing
 import TestSupport
@@ -248,13 +247,9 @@ final class SettlementScene {
     }
 
     func initial() async throws { try await worker.runOnce() }
-    func final() async throws { try await worker.runFinal() }
+    func allFinal() async throws { while try await worker.runFinal() != nil {} }
     func trueUp() async throws { _ = try await worker.run(.trueUp, by: AccountID(9), note: nil) }
     func run(_ kind: SettlementKind) async throws -> SettlementRun? { try await worker.run(kind, by: AccountID(9), note: nil) }
-    func close(_ period: String) async throws -> PeriodRefusal? {
-        try await worker.close(try #require(AccountingPeriod(period)), by: AccountID(9))
-    }
-
     func openDeliveries() -> Int { market.writer.read { $0.deliveries.count } }
     func projected() async { await market.service.projected() }
     /// While batches are still to come their sequences have gaps.

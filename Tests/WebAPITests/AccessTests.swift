@@ -18,7 +18,7 @@ import Units
         case "pool-targets", "orders": isBuyer || isSeller
         case "bids": isBuyer
         case "rigs", "asks", "farms": isSeller
-        case "deposits", "ledger": caller == .finance
+        case "deposits", "ledger", "settlement", "periods": caller == .finance
         default: false
         }
     }

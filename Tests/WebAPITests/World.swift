@@ -68,8 +68,8 @@ final class MemoryMarket: MarketGateway, MarketReports {
         guard case .lineSettled(let line) = event, let d = inside.deliveries[line.delivery] else { return }
         inside.lines.append(ReportLine(
             number: Int64(inside.lines.count + 1), settledAt: line.at, valueAt: line.valueAt, code: line.code,
-            minutes: line.fromMinute..<line.toMinute, run: line.run, delivery: d.id, bid: d.bid, ask: d.ask, rig: d.rig, buyer: d.buyer, seller: d.seller, price: d.terms.price, lots: d.lots,
-            openedAt: d.openedAt, work: line.work, charge: line.amounts.charge, buyerFee: line.amounts.buyerFee,
+            minutes: line.fromMinute..<line.toMinute, run: line.run, delivery: d.id, bid: d.bid, ask: d.ask, rig: d.rig,
+            buyer: d.buyer, seller: d.seller, price: d.terms.price, lots: d.lots, openedAt: d.openedAt, work: line.work, charge: line.amounts.charge, buyerFee: line.amounts.buyerFee,
             sellerFee: line.amounts.sellerFee))
     }
 
