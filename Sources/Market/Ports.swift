@@ -1,5 +1,6 @@
 public import Exchange
 public import Metering
+public import Settlement
 public import Units
 
 /// Why a command got no answer from the exchange.
@@ -58,6 +59,11 @@ public protocol AccountDirectory: Sendable {
 public struct ReportLine: Hashable, Sendable {
     public var number: Int64
     public var settledAt: Timestamp
+    /// The time that it counts for.
+    public var valueAt: Timestamp
+    public var code: ChargeCode
+    /// The interval whose work it bills, minutes since 1970.
+    public var minutes: Range<Int64>
     public var run: Int64
     public var delivery: DeliveryID
     public var bid: OrderID
@@ -75,12 +81,15 @@ public struct ReportLine: Hashable, Sendable {
     public var sellerFee: Satoshis
 
     public init(
-        number: Int64, settledAt: Timestamp, run: Int64, delivery: DeliveryID, bid: OrderID, ask: OrderID, rig: RigID,
-        buyer: AccountID, seller: AccountID, price: Price, lots: Lots, openedAt: Timestamp, work: Work,
-        charge: Satoshis, buyerFee: Satoshis, sellerFee: Satoshis
+        number: Int64, settledAt: Timestamp, valueAt: Timestamp, code: ChargeCode, minutes: Range<Int64>, run: Int64,
+        delivery: DeliveryID, bid: OrderID, ask: OrderID, rig: RigID, buyer: AccountID, seller: AccountID, price: Price, lots: Lots,
+        openedAt: Timestamp, work: Work, charge: Satoshis, buyerFee: Satoshis, sellerFee: Satoshis
     ) {
         self.number = number
         self.settledAt = settledAt
+        self.valueAt = valueAt
+        self.code = code
+        self.minutes = minutes
         self.run = run
         self.delivery = delivery
         self.bid = bid

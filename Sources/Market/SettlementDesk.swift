@@ -60,7 +60,8 @@ public protocol SettlementDesk: Sendable {
     func periods(byDay: Bool) async throws -> [PeriodStatus]
     /// - Returns: why it stays open; nil: it is closed
     func close(_ period: AccountingPeriod, by account: AccountID) async throws -> PeriodRefusal?
-    func expiredWork(after cursor: ExpiredWork?, limit: Int) async throws -> [ExpiredWork]
+    /// In the order in which it came, but for so many rows.
+    func expiredWork(after count: Int64, limit: Int) async throws -> [ExpiredWork]
     /// Takes note of expired work that was applied until some time, inclusive.
     ///
     /// - Returns: how many rows

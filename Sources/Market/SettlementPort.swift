@@ -96,7 +96,8 @@ public protocol SettlementPort: Sendable {
     /// Takes away notes of slots that got no more since.
     func forget(_ slots: [LateSlot]) async throws
 
-    func expiredWork(after cursor: ExpiredWork?, limit: Int) async throws -> [ExpiredWork]
+    /// In the order in which it came, but for so many rows.
+    func expiredWork(after count: Int64, limit: Int) async throws -> [ExpiredWork]
     /// Somebody takes note of expired work that was applied until some time, inclusive.
     ///
     /// - Returns: how much there was

@@ -30,6 +30,9 @@ public struct SettlementSchedule: Hashable, Sendable {
     /// The end of the last interval that may be settled; minutes since 1970.
     func cut(at now: Timestamp, width: Int64) -> Int64 { max(0, (now - SettlementSchedule.delay).minute / width * width) }
 
+    /// Where an interval ends that might go on until `cut`: at the day's end (UTC) at the latest, so that it lies in one period.
+    static func end(of minute: Int64, _ cut: Int64) -> Int64 { min(cut, (minute / 1440 + 1) * 1440) }
+
     /// How long to wait until there may be something to do; a clock that jumps is noticed within a minute.
     func pause(from now: Timestamp) -> Duration {
         guard let width else { return interval }

@@ -24,9 +24,10 @@ extension SettlementWorker {
         let width = schedule.width ?? 1
         let progress = try await meter.progress()
         guard let since = progress.since, await gateway.isProjected() else { return nil }
-        let to = min((now - schedule.disputeWindow).minute / width * width, oldestUnsettledEnd(width))
         let from = progress.finalThrough ?? since.minute / width * width
-        guard from < to else { return nil }
+        let end = min((now - schedule.disputeWindow).minute / width * width, oldestUnsettledEnd(width))
+        guard from < end else { return nil }
+        let to = SettlementSchedule.end(of: from, end)
         let run = try await begin(.final, from..<to, by: account, note: note)
         var correcting = Correcting(run: run, valueAt: Timestamp(microseconds: to * 60_000_000 - 1), width: width)
         let times = Timestamp(microseconds: from * 60_000_000)..<Timestamp(microseconds: to * 60_000_000)

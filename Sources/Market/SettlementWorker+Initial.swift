@@ -49,10 +49,14 @@ extension SettlementWorker {
             progress = try await meter.progress()
         }
         let cut = schedule.cut(at: clock(), width: width)
-        let from = progress.initialThrough ?? firstMinute(before: cut, width)
-        guard from < cut else { return number }
-        let run = try await begin(.initial, from..<cut, by: nil, note: nil)
-        return try await carryOut(run, Span(from..<cut, width: width), deliveries: open()).number
+        var from = progress.initialThrough ?? firstMinute(before: cut, width)
+        while from < cut {
+            let to = SettlementSchedule.end(of: from, cut)
+            let run = try await begin(.initial, from..<to, by: nil, note: nil)
+            number = try await carryOut(run, Span(from..<to, width: width), deliveries: open()).number
+            from = to
+        }
+        return number
     }
 
     private func uncut() async throws -> Int64? {
@@ -88,7 +92,7 @@ extension SettlementWorker {
     /// Where the first interval of all begins: with the oldest delivery, or just before the cut.
     private func firstMinute(before cut: Int64, _ width: Int64) -> Int64 {
         let oldest = gateway.read { state in state.deliveries.values.lazy.map(\.openedAt).min() }
-        return min((oldest?.minute ?? .max) / width * width, cut - width)
+        return oldest.map { $0.minute / width * width } ?? cut - width
     }
 
     // MARK: - Pages

@@ -10,8 +10,8 @@ extension SettlementWorker: SettlementDesk {
         try await meter.runs(before: cursor, limit: limit)
     }
 
-    public func expiredWork(after cursor: ExpiredWork?, limit: Int) async throws -> [ExpiredWork] {
-        try await meter.expiredWork(after: cursor, limit: limit)
+    public func expiredWork(after count: Int64, limit: Int) async throws -> [ExpiredWork] {
+        try await meter.expiredWork(after: count, limit: limit)
     }
 
     public func acknowledgeExpired(appliedThrough: Timestamp, by account: AccountID) async throws -> Int {

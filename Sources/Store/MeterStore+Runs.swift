@@ -140,20 +140,14 @@ extension MeterStore {
         }
     }
 
-    public func expiredWork(after cursor: ExpiredWork?, limit: Int) async throws -> [ExpiredWork] {
+    public func expiredWork(after count: Int64, limit: Int) async throws -> [ExpiredWork] {
         try await database.read { connection in
             try connection.query(
                 """
                 SELECT edge, epoch, sequence, delivery, rig, minute, valid_shares, valid_work, billable_work, applied_at,
                        acknowledged_by, acknowledged_at
-                FROM expired_work WHERE (edge, epoch, sequence, delivery, rig, minute) > ($1, $2, $3, $4, $5, $6)
-                ORDER BY edge, epoch, sequence, delivery, rig, minute LIMIT $7
-                """,
-                [
-                    .integer(cursor?.edge.rawValue ?? 0), .integer(cursor?.epoch ?? 0), .integer(cursor?.sequence ?? 0),
-                    .integer(cursor?.delivery?.rawValue ?? 0), .integer(cursor?.rig.rawValue ?? 0), .integer(cursor?.minute ?? 0),
-                    .integer(Int64(limit)),
-                ]
+                FROM expired_work ORDER BY applied_at, edge, epoch, sequence, delivery, rig, minute LIMIT $1 OFFSET $2
+                """, [.integer(Int64(limit)), .integer(count)]
             ).map(MeterStore.expired)
         }
     }

@@ -1,6 +1,7 @@
 public import Database
 public import Exchange
 public import Market
+internal import Settlement
 public import Units
 
 /// Reports over the projected tables.
@@ -14,14 +15,19 @@ public struct ReportStore: MarketReports {
             let rows = try connection.query(
                 """
                 SELECT l.number, l.at, l.run, d.id, d.bid, d.ask, d.rig, d.buyer, d.seller, d.price, d.lots,
-                       d.opened_at, l.work, l.charge, l.buyer_fee, l.seller_fee
+                       d.opened_at, l.work, l.charge, l.buyer_fee, l.seller_fee, l.value_at, l.code, l.from_minute, l.to_minute
                 FROM settlement_lines l JOIN deliveries d ON d.id = l.delivery
                 WHERE l.number > $1 AND (CAST($2 AS BIGINT) = 0 OR d.buyer = $2 OR d.seller = $2)
                 ORDER BY l.number LIMIT $3
                 """, [.integer(cursor), .integer(account?.rawValue ?? 0), .integer(Int64(limit))])
             return try rows.map { row in
-                ReportLine(
+                guard let code = UInt8(exactly: try row.int64(17)).flatMap({ ChargeCode(rawValue: $0) }) else {
+                    throw DatabaseError.decoding("charge code")
+                }
+                return ReportLine(
                     number: try row.int64(0), settledAt: Timestamp(microseconds: try row.int64(1)),
+                    valueAt: Timestamp(microseconds: try row.int64(16)), code: code,
+                    minutes: try row.int64(18)..<row.int64(19),
                     run: try row.int64(2), delivery: DeliveryID(try row.int64(3)), bid: OrderID(try row.int64(4)),
                     ask: OrderID(try row.int64(5)), rig: RigID(try row.int64(6)), buyer: AccountID(try row.int64(7)),
                     seller: AccountID(try row.int64(8)), price: Price(try row.int64(9)), lots: Lots(try row.int64(10)),

@@ -45,6 +45,7 @@ extension Endpoint {
         + FleetEndpoints.all + BlockEndpoints.all + EdgeEndpoints.all + TreasuryEndpoints.all + LedgerEndpoints.all
         + SettlementLineEndpoints.all + DocumentEndpoints.all
         + AuditTrailEndpoints.all + DisputeEndpoints.all + IndexEndpoints.all + ReconciliationEndpoints.all
+        + SettlementEndpoints.all
 }
 
 extension Principal {

@@ -4,7 +4,6 @@ import Logging
 import Market
 import MarketTestSupport
 import Metering
-import Settlement
 import Store
 import Testing
 import TestSupport
@@ -205,10 +204,18 @@ final class SettlementScene {
             market.faults.set { $0.before = 1 }
             _ = await gatewayError { try await self.worker.runOnce() }
             market.faults.set { $0 = JournalFaults.State() }
+            try await recover()
         }
         if arrival.chance(4) { _ = try await worker.run(.adHoc, by: AccountID(9), note: "looking") }
         if arrival.chance(3) { _ = try await worker.run(.trueUp, of: anyDelivery(), by: AccountID(9), note: nil) }
         if arrival.chance(2) { try await restart() }
+    }
+
+    /// Until the writer takes commands again.
+    private func recover() async throws {
+        try await eventually("the writer has recovered") { [market] in
+            await gatewayError { try await market.submit(.advance) } == nil
+        }
     }
 
     private func anyDelivery() -> DeliveryID { DeliveryID(arrival.int64(1...max(1, market.writer.read { $0.counters.delivery } - 1))) }
@@ -240,16 +247,15 @@ final class SettlementScene {
     }
 
     func initial() async throws { try await worker.runOnce() }
-    func final() async throws { try await worker.runFinal() }
+    func allFinal() async throws { while try await worker.runFinal() != nil {} }
     func trueUp() async throws { _ = try await worker.run(.trueUp, by: AccountID(9), note: nil) }
     func run(_ kind: SettlementKind) async throws -> SettlementRun? { try await worker.run(kind, by: AccountID(9), note: nil) }
-    func close(_ period: String) async throws -> PeriodRefusal? {
-        try await worker.close(try #require(AccountingPeriod(period)), by: AccountID(9))
-    }
-
     func openDeliveries() -> Int { market.writer.read { $0.deliveries.count } }
     func projected() async { await market.service.projected() }
+    /// While batches are still to come their sequences have gaps.
     func violations() async throws -> [String] {
-        try await Audit(market.database).run().filter { $0.violations != 0 }.map { "\($0.invariant): \($0.violations)" }
+        try await Audit(market.database).run().filter {
+            $0.violations != 0 && (isAllDelivered || $0.invariant != "batch sequences have no gap")
+        }.map { "\($0.invariant): \($0.violations)" }
     }
 }

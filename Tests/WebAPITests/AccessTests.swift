@@ -15,7 +15,7 @@ import Units
         if caller == .admin || !path.hasPrefix("/v1/") { return true }
         return switch path.split(separator: "/")[1] {
         case "market": method == "GET"
-        case "book", "trades", "health", "deliveries", "balances", "reports", "blocks", "withdrawals", "settlement": true
+        case "book", "trades", "health", "deliveries", "balances", "reports", "blocks", "withdrawals": true
         case "transfers": method == "GET" || path.hasSuffix("/cancel") || isFinance
         case "pool-targets", "orders": isBuyer || isSeller
         case "bids": isBuyer
@@ -27,6 +27,8 @@ import Units
         case "index": true
         case "disputes":
             method == "GET" || isFinance || (isBuyer || isSeller) && !path.hasSuffix("resolve")
+        case "settlement": isFinance || path.hasPrefix("/v1/settlement/lines/")
+        case "periods": isFinance
         default: false
         }
     }

@@ -69,10 +69,10 @@ final class MemoryMarket: MarketGateway, MarketReports {
         }
         guard case .lineSettled(let line) = event, let d = inside.deliveries[line.delivery] else { return }
         inside.lines.append(ReportLine(
-            number: Int64(inside.lines.count + 1), settledAt: line.at, run: line.run, delivery: d.id, bid: d.bid,
-            ask: d.ask, rig: d.rig, buyer: d.buyer, seller: d.seller, price: d.terms.price, lots: d.lots,
-            openedAt: d.openedAt, work: line.work, charge: line.amounts.charge, buyerFee: line.amounts.buyerFee,
-            sellerFee: line.amounts.sellerFee))
+            number: Int64(inside.lines.count + 1), settledAt: line.at, valueAt: line.valueAt, code: line.code,
+            minutes: line.fromMinute..<line.toMinute, run: line.run, delivery: d.id, bid: d.bid, ask: d.ask, rig: d.rig,
+            buyer: d.buyer, seller: d.seller, price: d.terms.price, lots: d.lots, openedAt: d.openedAt, work: line.work,
+            charge: line.amounts.charge, buyerFee: line.amounts.buyerFee, sellerFee: line.amounts.sellerFee))
     }
 
     /// From here on the tables hear of orders when somebody waits for it.
@@ -259,6 +259,7 @@ struct World: Sendable {
     let trail = MemoryControl()
     /// Instead of the trail alone.
     var control: (any ControlRecords)?
+    let desk = MemorySettlement()
 
     init(_ rules: MarketRules? = minuteTerms, singlePersonDeposits: Bool = true) {
         self.singlePersonDeposits = singlePersonDeposits
@@ -273,7 +274,7 @@ struct World: Sendable {
         var services = APIServices(
             market: market, directory: directory, reports: market, control: control ?? trail, edge: MemoryEdge(), verifier: verifier,
             secret: Array(repeating: 7, count: 32), now: { market.time },
-            singlePersonDeposits: singlePersonDeposits)
+            singlePersonDeposits: singlePersonDeposits, settlement: desk)
         services.documents = documents
         return services
     }

@@ -3,6 +3,7 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import Market
 internal import NIOCore
+internal import Settlement
 internal import Units
 
 /// Exports for book-keeping.
@@ -60,7 +61,7 @@ struct SettlementCSV {
             "line", "settled_at_utc", "run", "delivery", "bid", "ask", "rig", "buyer_account", "seller_account",
             "opened_at_utc", "price_sat_per_unit_day", "price_unit_hps", "lots", "lot_hps",
             "work_units_\(algorithm.hashesPerUnit)_hashes", "charge_sat", "buyer_fee_sat", "buyer_debit_sat",
-            "seller_fee_sat", "seller_proceeds_sat",
+            "seller_fee_sat", "seller_proceeds_sat", "charge_code", "interval_from_utc", "interval_to_utc", "value_at_utc",
         ]
     }
 
@@ -74,7 +75,7 @@ struct SettlementCSV {
 
     private mutating func row(_ line: ReportLine) -> String {
         lines += 1
-        work += Int128(line.work.units)
+        if line.code.isBilled { work += Int128(line.work.units) }
         charge += Int128(line.charge.rawValue)
         buyerFee += Int128(line.buyerFee.rawValue)
         sellerFee += Int128(line.sellerFee.rawValue)
@@ -85,14 +86,17 @@ struct SettlementCSV {
             "\(rules.lot.hashesPerSecond)",
         ] + amounts(
             Int128(line.work.units), Int128(line.charge.rawValue), Int128(line.buyerFee.rawValue),
-            Int128(line.sellerFee.rawValue)))
+            Int128(line.sellerFee.rawValue))
+            + [line.code.code] + [line.minutes.lowerBound, line.minutes.upperBound].map {
+                Timestamp(microseconds: $0 * 60_000_000).description
+            } + [line.valueAt.description])
     }
 
-    /// The closing row: `total`, the number of lines in the run's column, and the sums.
+    /// The closing row: `total`, the number of lines in the run's column, and the sums; of work, that which is billed.
     var totals: String {
         CSV.row(
             ["total", "", "\(lines) lines"] + Array(repeating: "", count: 11)
-                + amounts(work, charge, buyerFee, sellerFee))
+                + amounts(work, charge, buyerFee, sellerFee) + Array(repeating: "", count: 4))
     }
 
     private func amounts(_ work: Int128, _ charge: Int128, _ buyerFee: Int128, _ sellerFee: Int128) -> [String] {
