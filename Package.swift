@@ -213,7 +213,7 @@ let package = Package(
             name: "StoreTests",
             dependencies: [
                 "Store", "Market", "Exchange", "OrderBook", "Settlement", "Ledger", "Metering", "Routing", "Database", "Units",
-                "TestSupport", "MarketTestSupport",
+                "TestSupport", "MarketTestSupport", crypto,
             ],
             swiftSettings: settings),
         .testTarget(
