@@ -95,7 +95,10 @@ struct DocumentAuditTests {
     func whateverIsChangedIsNamed(_ engine: Engine) async throws {
         let cut = engine == .sqlite ? "CAST(substr(header, 1, length(header) - 1) AS BLOB)" : "substr(header, 1, length(header) - 1)"
         let changes = [
-            ("document.chain", "DELETE FROM document_parts WHERE position = 2; DELETE FROM documents WHERE position = 2", "position 3 instead of"),
+            (
+                "document.chain", "DELETE FROM document_parts WHERE position = 2; DELETE FROM documents WHERE position = 2",
+                "position 3 instead of"
+            ),
             ("document.chain", "UPDATE documents SET previous = digest WHERE position = 2", "statement 2"),
             ("document.seal", "UPDATE documents SET header = \(cut) WHERE position = 2", "its header is not what was digested"),
             ("document.seal", "UPDATE document_parts SET part = part + 7 WHERE part = 0 AND position = 1", "its entries and lines"),
