@@ -90,7 +90,8 @@ let package = Package(
         .target(
             name: "Benchmarks",
             dependencies: [
-                "Units", "OrderBook", "Exchange", "Metering", "Settlement", "Market", "Store", "Database", "MigrationFiles", "ProofOfWork",
+                "Units", "OrderBook", "Exchange", "Metering", "Settlement", "Market", "Store", "Database", "MigrationFiles",
+                "ProofOfWork",
                 "Routing", "Stratum", "StratumProxy", crypto, logging, nioCore, nioPosix,
             ],
             swiftSettings: settings),
@@ -137,7 +138,8 @@ let package = Package(
             name: "hashspot",
             dependencies: [
                 "Miner", "MiningPool", "Stratum", "Units", "Exchange", "Store", "Market", "Database", "Server", "Demo",
-                "Metering", "Settlement", "WebAPI", "Benchmarks", logging, nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Metering", "Settlement", "WebAPI", "Benchmarks", logging, nioCore, .product(name: "ArgumentParser",
+                package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
 
