@@ -18,7 +18,9 @@ struct DocumentAuditTests {
             let publicKey = storage.blob(Array(key.publicKey.rawRepresentation))
             try storage.script("INSERT INTO signing_keys (id, public_key, first_used) VALUES ('k', \(publicKey), 1)")
             var previous = [UInt8](repeating: 0, count: 32)
-            let statements = [(account: 1, start: 100, opening: 0, moved: [50, -20]), (2, 100, 7, [1]), (1, 200, 30, [5])]
+            let statements: [(account: Int, start: Int, opening: Int, moved: [Int])] = [
+                (1, 100, 0, [50, -20]), (2, 100, 7, [1]), (1, 200, 30, [5]),
+            ]
             for (place, statement) in statements.enumerated() {
                 previous = try add(
                     position: place + 1, account: statement.account, start: statement.start, opening: statement.opening,
