@@ -271,7 +271,8 @@ struct AuditTests {
             let audit = Audit(books.database)
             let codes = Set(Audit.invariants.map(\.code)).subtracting(Self.elsewhere)
             #expect(codes == Set(Self.plants.map(\.code)), "a check without a planted violation")
-            let line = try books.number("SELECT number FROM settlement_lines WHERE seller_fee + buyer_fee > 0 AND code = 1 ORDER BY number LIMIT 1")
+            let line = try books.number(
+                "SELECT number FROM settlement_lines WHERE seller_fee + buyer_fee > 0 AND code = 1 ORDER BY number LIMIT 1")
             let places = [
                 Self.line: "\(line)", Self.feePosting: Self.feePostingOf(line),
                 Self.delivery: "\(try books.number("SELECT delivery FROM shares WHERE number = 1"))",
