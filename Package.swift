@@ -94,7 +94,8 @@ let package = Package(
         .target(
             name: "Benchmarks",
             dependencies: [
-                "Units", "OrderBook", "Exchange", "Metering", "Settlement", "Market", "Store", "Database", "MigrationFiles", "ProofOfWork",
+                "Units", "OrderBook", "Exchange", "Metering", "Settlement", "Market", "Store", "Database", "MigrationFiles",
+                "ProofOfWork",
                 "Routing", "Stratum", "StratumProxy", crypto, logging, nioCore, nioPosix,
             ],
             swiftSettings: settings),
@@ -225,7 +226,7 @@ let package = Package(
             name: "StoreTests",
             dependencies: [
                 "Store", "Market", "Exchange", "OrderBook", "Settlement", "Ledger", "Metering", "Routing", "Database", "Units",
-                "TestSupport", "MarketTestSupport",
+                "TestSupport", "MarketTestSupport", crypto,
             ],
             swiftSettings: settings),
         .testTarget(

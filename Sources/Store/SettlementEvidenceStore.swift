@@ -175,13 +175,11 @@ public struct SettlementEvidenceStore: SettlementEvidence {
         _ edge: Int64, _ epoch: Int64, share: Int64, _ connection: any SQLConnection
     ) throws -> BatchEvidence? {
         let spool = "edge = \(edge) AND epoch = \(epoch)"
+        let next = "FROM batches WHERE \(spool) AND sequence >= $1 AND last_share IS NOT NULL ORDER BY sequence LIMIT 1"
         let sequence = try connection.firstNumber(
-            "SELECT sequence, last_share FROM batches WHERE \(spool) AND sequence >= $1 AND last_share IS NOT NULL ORDER BY sequence LIMIT 1",
-            reaching: share, through: try connection.count("SELECT max(sequence) FROM batches WHERE \(spool)") + 1)
-        guard let row = try connection.queryOne(
-            "SELECT \(batchColumns) FROM batches WHERE \(spool) AND sequence >= $1 AND last_share IS NOT NULL ORDER BY sequence LIMIT 1",
-            [.integer(sequence)])
-        else { return nil }
+            "SELECT sequence, last_share \(next)", reaching: share,
+            through: try connection.count("SELECT max(sequence) FROM batches WHERE \(spool)") + 1)
+        guard let row = try connection.queryOne("SELECT \(batchColumns) \(next)", [.integer(sequence)]) else { return nil }
         var batch = try evidence(row)
         guard batch.shares?.contains(share) == true else { return nil }
         batch.ofLine = 1

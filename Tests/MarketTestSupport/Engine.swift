@@ -79,7 +79,7 @@ public struct Storage: Sendable {
         let connection = try Database.openConnection(location ?? tables)
         defer { connection.close() }
         switch connection.dialect {
-        case .sqlite: try connection.script("PRAGMA ignore_check_constraints = ON")
+        case .sqlite: try connection.script("PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF")
         case .postgres: try connection.script("SET session_replication_role = replica")
         }
         try connection.script(sql)

@@ -2,6 +2,7 @@ import Database
 import Exchange
 import Foundation
 import Market
+import MiningPool
 import ProofOfWork
 import Server
 import Store

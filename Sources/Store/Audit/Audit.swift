@@ -107,7 +107,7 @@ public struct Audit: Sendable {
 
     /// What derives from the journal: one snapshot.
     private static let booked: [any AuditPass] = [
-        LedgerPass(), TreasuryPass(), ChunkPass(), FormulaPass(), DeliveryPass(), MarketPass(),
+        LedgerPass(), TreasuryPass(), ChunkPass(), FormulaPass(), DeliveryPass(), MarketPass(), DocumentPass(),
     ]
     /// What edges reported: a snapshot a step.
     private static let metered: [any AuditPass] = [BatchPass(), BilledWorkPass(), SlotPass(), HeaderPass()]

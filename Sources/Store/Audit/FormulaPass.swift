@@ -197,10 +197,9 @@ private struct Recalculation {
 enum AuditTariff {
     static func charge(_ weighted: Int128, priceUnit: Int64, _ algorithm: Algorithm) -> Int128? {
         guard weighted >= 0, priceUnit > 0 else { return nil }
-        // So that Tariff's product fits and its quotient is an amount.
-        guard !weighted.multipliedReportingOverflow(by: Int128(algorithm.hashesPerUnit)).overflow else { return nil }
-        let most = Int128(Int64.max) * Int128(priceUnit) * 86_400
-        guard weighted * Int128(algorithm.hashesPerUnit) <= most else { return nil }
+        // So that Tariff's product fits, and its quotient is an amount.
+        let (product, overflow) = weighted.multipliedReportingOverflow(by: Int128(algorithm.hashesPerUnit / 128))
+        guard !overflow, product / (Int128(priceUnit) * 675) <= Int128(Int64.max) else { return nil }
         return Int128(
             Tariff.charge(weightedWork: weighted, priceUnit: Hashrate(hashesPerSecond: priceUnit), algorithm: algorithm).rawValue)
     }
