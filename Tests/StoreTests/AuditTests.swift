@@ -8,7 +8,7 @@ struct AuditTests {
     func holdsOnHonestBooks(_ engine: Engine, _ seed: UInt64) async throws {
         try await Books.with(engine, seed: seed) { books in
             let findings = try await Audit(books.database).run()
-            #expect(findings.count == 19)
+            #expect(findings.count == 22)
             #expect(findings.filter { $0.violations != 0 } == [])
         }
     }
@@ -54,6 +54,21 @@ struct AuditTests {
             invariant: "no customer's balance is negative",
             sql: "INSERT INTO ledger_balances (kind, owner, balance) VALUES (1, 66, -1)",
             undo: "DELETE FROM ledger_balances WHERE owner = 66"),
+        Plant(
+            invariant: "funds on their way out are the sum of open withdrawals",
+            sql: "INSERT INTO ledger_balances (kind, owner, balance) VALUES (7, 66, 5)",
+            undo: "DELETE FROM ledger_balances WHERE owner = 66"),
+        Plant(
+            invariant: "suspense is the sum of open deposits and of corrections",
+            sql: "INSERT INTO ledger_balances (kind, owner, balance) VALUES (6, 0, 5)",
+            undo: "DELETE FROM ledger_balances WHERE kind = 6"),
+        Plant(
+            invariant: "nobody decided on their own transfer",
+            sql: """
+                INSERT INTO transfers (id, kind, status, account, amount, requested_by, requested_at, decided_by, decided_at, live)
+                VALUES (1000000, 1, 3, 5, 1, 6, 0, 5, 0, 0)
+                """,
+            undo: "DELETE FROM transfers WHERE id = 1000000"),
         Plant(
             invariant: "batch sequences have no gap", sql: "UPDATE batches SET sequence = 3 WHERE sequence = 2",
             undo: "UPDATE batches SET sequence = 2 WHERE sequence = 3"),
