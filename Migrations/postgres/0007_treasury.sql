@@ -13,7 +13,22 @@ BEGIN
     END LOOP;
 END $$;
 
-ALTER TABLE ledger_balances ADD CONSTRAINT ledger_balances_not_negative CHECK (kind NOT IN (1, 2, 4, 7) OR balance >= 0);
+ALTER TABLE ledger_balances ADD CONSTRAINT ledger_balances_check CHECK (kind NOT IN (1, 2, 4, 7) OR balance >= 0);
+
+-- Orders may be closed because their account was frozen.
+DO $$
+DECLARE
+    old RECORD;
+BEGIN
+    FOR old IN
+        SELECT c.conname AS name FROM pg_constraint c
+        WHERE c.contype = 'c' AND c.conrelid = 'orders'::regclass AND pg_get_constraintdef(c.oid) LIKE '%status <> 2%reason%'
+    LOOP
+        EXECUTE format('ALTER TABLE orders DROP CONSTRAINT %I', old.name);
+    END LOOP;
+END $$;
+
+ALTER TABLE orders ADD CONSTRAINT orders_close_known CHECK (status <> 2 OR reason BETWEEN 1 AND 8);
 
 -- Money that comes in, goes out or is moved by people. All of them; those with live = 1 are not at their end.
 CREATE TABLE transfers (

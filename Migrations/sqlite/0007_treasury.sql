@@ -6,6 +6,10 @@ PRAGMA writable_schema = ON;
 UPDATE sqlite_master SET sql = replace(sql, 'kind NOT IN (1, 2, 4) OR', 'kind NOT IN (1, 2, 4, 7) OR')
 WHERE type = 'table' AND name = 'ledger_balances';
 
+-- Orders may be closed because their account was frozen.
+UPDATE sqlite_master SET sql = replace(sql, 'status <> 2 OR reason BETWEEN 1 AND 7', 'status <> 2 OR reason BETWEEN 1 AND 8')
+WHERE type = 'table' AND name = 'orders';
+
 PRAGMA writable_schema = RESET;
 
 -- Money that comes in, goes out or is moved by people. All of them; those with live = 1 are not at their end.

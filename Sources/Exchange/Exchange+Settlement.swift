@@ -12,9 +12,11 @@ extension Exchange {
         var page = SettlementPage(run: run, chunk: chunk, valueAt: time)
         for total in totals {
             guard let delivery = state.deliveries[total.delivery] else { continue }
-            let work = min(total.billableWork, delivery.workCap(at: time, algorithm: state.algorithm)) - delivery.settledWork
-            if work > .zero {
-                bill(WorkPiece(code: .delivery, fromMinute: time.minute, toMinute: time.minute + 1, work: work), of: delivery.id, &page)
+            let capped = min(total.billableWork, delivery.workCap(at: time, algorithm: state.algorithm))
+            if capped > delivery.settledWork {
+                let piece = WorkPiece(
+                    code: .delivery, fromMinute: time.minute, toMinute: time.minute + 1, work: capped - delivery.settledWork)
+                bill(piece, of: delivery.id, &page)
             }
             if total.isFinal, !delivery.isRunning { page.finish(delivery.id) }
         }

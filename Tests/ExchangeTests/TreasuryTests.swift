@@ -103,7 +103,7 @@ import Units
         var s = Scenario(funds: 1000)
         #expect(s.bid(1, 100, 5, at: 1) != .done)
         withdraw(&s, s.state.balance(.available(AccountID(1))).rawValue)
-        s.rig(1, lots: 5)
+        s.rig(2, lots: 5)
         s.ask(2, rig: 1, 100, at: 1)
         #expect(s.state.orders.values.first { $0.account == AccountID(1) }?.status == .suspended(.insufficientFunds))
         s.send(.treasury(.cancel(TransferID(1), by: AccountID(1))), at: 2)
