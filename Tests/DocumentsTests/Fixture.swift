@@ -48,7 +48,7 @@ struct Fixture {
     }
 
     func issue(
-        _ kind: DocumentKind = .statement, _ account: Int64, seller: Int64? = nil, _ period: AccountingPeriod = day, reason: String? = nil,
+        _ account: Int64, kind: DocumentKind = .statement, seller: Int64? = nil, _ period: AccountingPeriod = day, reason: String? = nil,
         closedThrough: Timestamp = closed
     ) async throws -> DocumentSummary {
         try await documents.issue(
@@ -59,11 +59,11 @@ struct Fixture {
 
     /// Why it is not issued; nil if it is.
     func refusal(
-        _ kind: DocumentKind = .statement, _ account: Int64, seller: Int64? = nil, _ period: AccountingPeriod = day, reason: String? = nil,
+        _ account: Int64, kind: DocumentKind = .statement, seller: Int64? = nil, _ period: AccountingPeriod = day, reason: String? = nil,
         closedThrough: Timestamp = closed
     ) async throws -> DocumentRefusal? {
         do {
-            _ = try await issue(kind, account, seller: seller, period, reason: reason, closedThrough: closedThrough)
+            _ = try await issue(account, kind: kind, seller: seller, period, reason: reason, closedThrough: closedThrough)
             return nil
         } catch let refusal as DocumentRefusal {
             return refusal
