@@ -141,7 +141,8 @@ let package = Package(
             name: "hashspot",
             dependencies: [
                 "Miner", "MiningPool", "Stratum", "Units", "Exchange", "Store", "Market", "Database", "Server", "Demo",
-                "WebAPI", "Benchmarks", "Documents", "Settlement", logging, nioCore, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "WebAPI", "Benchmarks", "Documents", "Settlement", logging, nioCore,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
 

@@ -26,7 +26,9 @@ struct Fixture {
     static let accounts = (1...5).map { AccountID($0) }
     static let closed = Timestamp(microseconds: 1_750_000_000_000_000)
 
-    static func with(_ engine: Engine = .sqlite, seed: UInt64 = 11, commands: Int = 3000, _ body: (Fixture) async throws -> Void) async throws {
+    static func with(
+        _ engine: Engine = .sqlite, seed: UInt64 = 11, commands: Int = 3000, _ body: (Fixture) async throws -> Void
+    ) async throws {
         let folder = try TemporaryFolder()
         defer { folder.remove() }
         try await engine.withStorage { storage in
