@@ -37,7 +37,8 @@ public final class BeancountJournal {
     public init(path: String, title: String) throws {
         file = try SpoolFile(writing: path)
         try file.write("; \(BeancountJournal.oneLine(title))\noption \"title\" \(BeancountJournal.quoted(title))\n")
-        try file.write("option \"operating_currency\" \"SATS\"\n\n1970-01-01 commodity SATS\n  name: \"Satoshi, 1/100,000,000 bitcoin\"\n\n")
+        try file.write("option \"operating_currency\" \"SATS\"\n\n1970-01-01 commodity SATS\n")
+        try file.write("  name: \"Satoshi, 1/100,000,000 bitcoin\"\n\n")
     }
 
     public func open(_ accounts: [Account]) throws {

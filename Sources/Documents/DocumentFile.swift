@@ -22,7 +22,8 @@ public struct DocumentSeal: Hashable, Sendable {
 
     public init?(_ json: CanonicalJSON) {
         guard json["type"]?.text == "seal", let digest = json["digest"]?.text.flatMap(HexText.decode),
-            let signature = json["signature"]?.text.flatMap(HexText.decode), let key = json["key"]?.text.flatMap({ PublicSigningKey(hex: $0) })
+            let signature = json["signature"]?.text.flatMap(HexText.decode),
+            let key = json["key"]?.text.flatMap({ PublicSigningKey(hex: $0) })
         else { return nil }
         self.init(digest: digest, signature: signature, key: key)
     }
@@ -102,7 +103,9 @@ private struct DocumentReader {
         }
         guard let issue = header["issue"].flatMap({ DocumentIssue($0) }) else { throw DocumentError("this is a draft: nothing is signed") }
         guard let seal else { throw DocumentError("the seal is missing: the file is not whole") }
-        if header["body"]?.text != HexText.encode(body.value()) { flaws.append("the entries and lines are not those that the header was made of") }
+        if header["body"]?.text != HexText.encode(body.value()) {
+            flaws.append("the entries and lines are not those that the header was made of")
+        }
         if seal.digest != digest { flaws.append("the header is not the one that was sealed") }
         if let key, key.key != seal.key.key { flaws.append("it is signed with key \(seal.key.id), not with \(key.id)") }
         if !(key ?? seal.key).isValid(seal.signature, digest: digest) { flaws.append("the signature is not valid") }

@@ -98,7 +98,8 @@ public enum DocumentTable {
         }
         if let total = header["total"]?.text { facts.append(("Total", "\(total) sat")) }
         for movement in header["movements"]?.items ?? [] {
-            facts.append((movement["kind"]?.text ?? "", "\(movement["amount"]?.integer ?? 0) sat in \(movement["entries"]?.integer ?? 0) entries"))
+            let (amount, entries) = (movement["amount"]?.integer ?? 0, movement["entries"]?.integer ?? 0)
+            facts.append((movement["kind"]?.text ?? "", "\(amount) sat in \(entries) entries"))
         }
         if let fiat = header["fiat"], let currency = fiat["currency"]?.text {
             let values = fiat["total"]?.text ?? ["bought", "sold", "fees", "borne", "other"].compactMap { name in

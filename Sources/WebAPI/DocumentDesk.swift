@@ -9,7 +9,7 @@ public enum DocumentForm: String, Sendable, CaseIterable {
 
     var contentType: String {
         switch self {
-        case .document: "application/x-ndjson"
+        case .document: "application/vnd.hashspot.document"
         case .csv: "text/csv; charset=utf-8; header=present"
         case .json: "application/json"
         case .xlsx: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"

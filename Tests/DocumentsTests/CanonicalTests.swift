@@ -48,7 +48,7 @@ import Units
     static let entryText = #"{"amount":500,"at":"2026-11-30T00:00:00.000000Z","kind":"deposit","kindNumber":1,"number":4,"reason":null,"#
         + #""reference":"deposit:x","type":"entry","valueAt":"2026-11-30T00:00:00.000000Z"}"# + "\n"
 
-    static let lineText = #"{"ask":2,"at":"2026-11-30T00:00:00.000000Z","averageHashrate":3333333333405,"bid":1,"borne":0,"charge":11,"#
+    static let lineText = #"{"ask":2,"at":"2026-11-30T00:00:00.000000Z","averageHashrate":3333333333442,"bid":1,"borne":0,"charge":11,"#
         + #""code":"delivery","counterparty":4,"credit":null,"delivery":5,"exahashes":"0.001000000000032768","fee":1,"feePPM":100000,"#
         + #""from":"2026-11-30T00:00:00.000000Z","net":-12,"number":11,"price":1000,"priceUnit":1000000000000000,"rig":8,"role":"buyer","#
         + #""run":3,"to":"2026-11-30T00:05:00.000000Z","type":"line","valueAt":"2026-11-30T00:00:00.000000Z","work":15258789063}"# + "\n"

@@ -204,7 +204,7 @@ import Units
         defer { folder.remove() }
         func peak() -> Int {
             var usage = rusage()
-            getrusage(RUSAGE_SELF, &usage)
+            getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
             return Int(usage.ru_maxrss) * 1024
         }
         let columns = (0..<20).map { ExportColumn("c\($0)", "c", isSummed: $0 == 0) }

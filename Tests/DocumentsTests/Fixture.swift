@@ -26,7 +26,9 @@ struct Fixture {
     static let accounts = (1...5).map { AccountID($0) }
     static let closed = Timestamp(microseconds: 1_750_000_000_000_000)
 
-    static func with(_ engine: Engine = .sqlite, seed: UInt64 = 11, commands: Int = 3000, _ body: (Fixture) async throws -> Void) async throws {
+    static func with(
+        _ engine: Engine = .sqlite, seed: UInt64 = 11, commands: Int = 3000, _ body: (Fixture) async throws -> Void
+    ) async throws {
         let folder = try TemporaryFolder()
         defer { folder.remove() }
         try await engine.withStorage { storage in
@@ -48,7 +50,7 @@ struct Fixture {
     }
 
     func issue(
-        _ kind: DocumentKind = .statement, _ account: Int64, seller: Int64? = nil, _ period: AccountingPeriod = day, reason: String? = nil,
+        _ account: Int64, kind: DocumentKind = .statement, seller: Int64? = nil, _ period: AccountingPeriod = day, reason: String? = nil,
         closedThrough: Timestamp = closed
     ) async throws -> DocumentSummary {
         try await documents.issue(
@@ -59,11 +61,11 @@ struct Fixture {
 
     /// Why it is not issued; nil if it is.
     func refusal(
-        _ kind: DocumentKind = .statement, _ account: Int64, seller: Int64? = nil, _ period: AccountingPeriod = day, reason: String? = nil,
+        _ account: Int64, kind: DocumentKind = .statement, seller: Int64? = nil, _ period: AccountingPeriod = day, reason: String? = nil,
         closedThrough: Timestamp = closed
     ) async throws -> DocumentRefusal? {
         do {
-            _ = try await issue(kind, account, seller: seller, period, reason: reason, closedThrough: closedThrough)
+            _ = try await issue(account, kind: kind, seller: seller, period, reason: reason, closedThrough: closedThrough)
             return nil
         } catch let refusal as DocumentRefusal {
             return refusal

@@ -122,13 +122,13 @@ import Units
     func invoicesAndNotesAddUp(_ engine: Engine) async throws {
         try await Fixture.with(engine) { fixture in
             let (buyer, seller, charge) = try #require(try fixture.pairs().first)
-            #expect(try await fixture.refusal(.note, buyer, seller: seller) == .partyMissing(AccountID(seller)))
+            #expect(try await fixture.refusal(buyer, kind: .note, seller: seller) == .partyMissing(AccountID(seller)))
             for account in [0, buyer, seller] { try await fixture.party(account) }
-            #expect(try await fixture.refusal(.note, buyer) == .counterpartyWrong)
-            let note = try await fixture.issue(.note, buyer, seller: seller, Fixture.month)
+            #expect(try await fixture.refusal(buyer, kind: .note) == .counterpartyWrong)
+            let note = try await fixture.issue(buyer, kind: .note, seller: seller, Fixture.month)
             #expect(try await fixture.header(note)["total"]?.wide == Int128(charge))
             #expect(note.number == 1)
-            let invoice = try await fixture.issue(.invoice, buyer, Fixture.month)
+            let invoice = try await fixture.issue(buyer, kind: .invoice, Fixture.month)
             let fees = try #require(try fixture.storage.query(
                 """
                 SELECT CAST(coalesce(sum(CASE WHEN d.buyer = \(buyer) THEN l.buyer_fee ELSE l.seller_fee END), 0) AS BIGINT)

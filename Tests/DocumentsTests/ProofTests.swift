@@ -1,3 +1,4 @@
+import Database
 import Documents
 import Foundation
 import MarketTestSupport
@@ -79,7 +80,7 @@ import Units
         defer { folder.remove() }
         let path = folder.file("key")
         let seed = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
-        FileManager.default.createFile(atPath: path, contents: Data(seed.utf8), attributes: [.posixPermissions: 0o600])
+        _ = FileManager.default.createFile(atPath: path, contents: Data(seed.utf8), attributes: [.posixPermissions: 0o600])
         #expect(HexText.encode(try SigningKey(file: path).publicKey.key)
             == "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
     }
