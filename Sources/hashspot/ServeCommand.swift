@@ -1,9 +1,11 @@
 import ArgumentParser
 import Exchange
 import Logging
+import Market
 import Server
 import Store
 import Synchronization
+import Units
 
 /// Which market a server runs.
 enum MarketPreset: String, ExpressibleByArgument, CaseIterable {
@@ -85,6 +87,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Time between settlement runs.", valueName: "seconds"))
     var settlementInterval = 300.0
 
+    @Option(help: ArgumentHelp("Publish a minute of the index so long after its reports are complete.", valueName: "seconds"))
+    var indexLag: Int64 = 60
+
     @Flag(inversion: .prefixedNo, help: "Keep each share as a row, so that bills can be traced to headers.")
     var rawShares = true
 
@@ -135,6 +140,8 @@ struct ServeCommand: AsyncParsableCommand {
         guard settlementInterval >= 0.5, settlementInterval <= 86_400 else {
             throw CommandFailure(description: "--settlement-interval is not from 0.5 to 86400 seconds")
         }
+        guard (0...86_400).contains(indexLag) else { throw CommandFailure(description: "--index-lag is not from 0 to 86400 seconds") }
+        configuration.indexTiming.lag = .seconds(indexLag)
         configuration.apiHost = apiHost
         configuration.apiPort = apiPort
         configuration.hasEdge = stratum
