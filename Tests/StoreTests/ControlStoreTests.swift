@@ -364,7 +364,7 @@ struct ControlStoreTests {
             let store = ControlStore(books.database)
             #expect(try await store.indexPosition() == nil)
             let end = now.minute
-            let first = try books.storage.query("SELECT opened_at FROM deliveries ORDER BY id")[0].int64(0) / 60_000_000
+            let first = try books.storage.query("SELECT min(opened_at) FROM deliveries")[0].int64(0) / 60_000_000 - 2
             #expect(try await store.publishIndex(before: first, limit: 2, at: now) == first)
             #expect(try await store.indexPosition() == nil)
             var position = try #require(try await store.publishIndex(before: first + 3, limit: 2, at: now))

@@ -232,7 +232,7 @@ private enum IndexSQL {
     /// The first minute that there can be work of; nil: nothing was ever delivered.
     static func firstMinute(_ connection: any SQLConnection) throws(DatabaseError) -> Int64? {
         guard let opened = try connection.queryOne("SELECT opened_at FROM deliveries ORDER BY id LIMIT 1")?.int64(0) else { return nil }
-        return max(opened / 60_000_000, try keptFrom(connection))
+        return max((opened - marginBefore) / 60_000_000, try keptFrom(connection))
     }
 
     /// Slots are complete from this minute on.
