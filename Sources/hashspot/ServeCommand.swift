@@ -1,6 +1,7 @@
 import ArgumentParser
 import Exchange
 import Logging
+import Market
 import Server
 import Store
 import Synchronization
@@ -92,6 +93,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Time from a delivery's end to its final settlement.", valueName: "hours"))
     var disputeWindow: Int64 = 24
 
+    @Option(help: ArgumentHelp("Publish a minute of the index so long after its reports are complete.", valueName: "seconds"))
+    var indexLag: Int64 = 60
+
     @Flag(inversion: .prefixedNo, help: "Keep each share as a row, so that bills can be traced to headers.")
     var rawShares = true
 
@@ -150,6 +154,8 @@ struct ServeCommand: AsyncParsableCommand {
             throw CommandFailure(description: "--dispute-window is not from 24 to 720 hours")
         }
         configuration.disputeWindow = .seconds(disputeWindow * 3600)
+        guard (0...86_400).contains(indexLag) else { throw CommandFailure(description: "--index-lag is not from 0 to 86400 seconds") }
+        configuration.indexTiming.lag = .seconds(indexLag)
         configuration.apiHost = apiHost
         configuration.apiPort = apiPort
         configuration.hasEdge = stratum

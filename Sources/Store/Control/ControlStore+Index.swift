@@ -88,7 +88,8 @@ extension ControlStore {
             return (try IndexSQL.position(connection) ?? 0, try IndexSQL.keptFrom(connection), first)
         }
         guard let first else { return result }
-        let range = minutes.clamped(to: min(first, position)..<position)
+        // From the beginning of its day on: days are made of whole ones.
+        let range = minutes.clamped(to: min(first / 1440 * 1440, position)..<position)
         for start in stride(from: range.lowerBound, to: range.upperBound, by: 1440) {
             let part = start..<min(start + 1440, range.upperBound)
             result.add(try await verify(part, keptFrom: kept))
@@ -146,8 +147,10 @@ extension IndexVerification {
 
 /// The statements behind it.
 private enum IndexSQL {
-    /// Slots lie no further beyond their delivery's end: the edges' grace, and the difference of clocks.
-    private static let margin = Interval.seconds(600)
+    /// Slots lie no further before their delivery's begin: the difference of clocks.
+    private static let marginBefore: Int64 = 120_000_000
+    /// Nor beyond its end: the edges' grace, too.
+    private static let marginAfter: Int64 = 600_000_000
 
     static func table(_ span: IndexSpan) -> String {
         switch span {
@@ -229,7 +232,7 @@ private enum IndexSQL {
     /// The first minute that there can be work of; nil: nothing was ever delivered.
     static func firstMinute(_ connection: any SQLConnection) throws(DatabaseError) -> Int64? {
         guard let opened = try connection.queryOne("SELECT opened_at FROM deliveries ORDER BY id LIMIT 1")?.int64(0) else { return nil }
-        return max(opened / 60_000_000, try keptFrom(connection))
+        return max((opened - marginBefore) / 60_000_000, try keptFrom(connection))
     }
 
     /// Slots are complete from this minute on.
@@ -240,16 +243,19 @@ private enum IndexSQL {
 
     // MARK: - From slots
 
+    /// The first conditions find the deliveries of the range; the others do not depend on it, so that a minute is the same in
+    /// ranges of any length.
     private static let slots = """
         FROM deliveries d JOIN meter_slots s ON s.delivery = d.id AND s.minute >= $1 AND s.minute < $2 AND s.billable_work > 0
         WHERE d.opened_at < $4 AND (d.ended_at IS NULL OR d.ended_at >= $3)
+          AND s.minute * 60000000 >= d.opened_at - \(marginBefore)
+          AND (d.ended_at IS NULL OR s.minute * 60000000 <= d.ended_at + \(marginAfter))
         """
 
     private static func parameters(_ range: Range<Int64>) -> [SQLValue] {
-        let from = Timestamp(microseconds: range.lowerBound * 60_000_000) - margin
-        return [
-            .integer(range.lowerBound), .integer(range.upperBound), .integer(from.microseconds),
-            .integer(range.upperBound * 60_000_000),
+        [
+            .integer(range.lowerBound), .integer(range.upperBound), .integer(range.lowerBound * 60_000_000 - marginAfter),
+            .integer(range.upperBound * 60_000_000 + marginBefore),
         ]
     }
 

@@ -8,19 +8,21 @@ extension ControlStore: ReconciliationRecords {
     public func reconcile(
         _ request: ReconciliationRequest, once: Repeatable, at time: Timestamp
     ) async throws -> ReconciliationRun {
+        // What may take long is read beside the market's writes.
+        let comparison = try await database.read { connection -> Comparison? in
+            guard try ControlStore.earlier(once, connection) == nil else { return nil }
+            return switch request.area {
+            case .custody: try CustodySQL.compare(request, connection)
+            case .pools: try PoolSQL.compare(request, connection)
+            }
+        }
         let number = try await change { connection in
             try ControlStore.once(once, at: time, connection) {
+                guard let comparison else { throw DatabaseError.serializationFailure(detail: "the earlier answer is gone") }
                 var run = ReconciliationRun(
-                    run: try ControlStore.next("run", of: "reconciliations", connection), at: time, request: request, compared: 0,
-                    breaks: 0, news: 0, custody: nil, ledger: nil, liabilities: nil)
-                let comparison: Comparison =
-                    switch request.area {
-                    case .custody: try CustodySQL.compare(request, connection)
-                    case .pools: try PoolSQL.compare(request, connection)
-                    }
-                run.compared = comparison.compared
-                (run.custody, run.ledger, run.liabilities) = (comparison.custody, comparison.ledger, comparison.liabilities)
-                run.breaks = Int64(comparison.breaks.count)
+                    run: try ControlStore.next("run", of: "reconciliations", connection), at: time, request: request,
+                    compared: comparison.compared, breaks: Int64(comparison.breaks.count), news: 0, custody: comparison.custody,
+                    ledger: comparison.ledger, liabilities: comparison.liabilities)
                 run.news = try BreakSQL.note(comparison, run, connection)
                 try RunSQL.insert(run, connection)
                 return run.run
@@ -41,7 +43,7 @@ extension ControlStore: ReconciliationRecords {
 }
 
 /// What a reconciliation made of both sides.
-struct Comparison {
+struct Comparison: Sendable {
     var compared: Int64
     var breaks: [FoundBreak]
     /// Known breaks outside are not looked for: they are not gone.

@@ -50,17 +50,25 @@ public struct ControlStore: Sendable {
         _ request: Repeatable, at time: Timestamp, _ connection: any SQLConnection, _ body: () throws -> Int64
     ) throws -> Int64 {
         guard let request else { return try body() }
-        let key: [SQLValue] = [.integer(request.key.account.rawValue), .text(request.key.key)]
-        let known = try connection.queryOne("SELECT digest, subject FROM control_answers WHERE account = $1 AND key = $2", key)
-        if let known {
-            guard try known.blob(0) == request.digest else { throw ControlRefusal.idempotencyKeyReused }
-            return try known.int64(1)
-        }
+        if let earlier = try ControlStore.earlier(request, connection) { return earlier }
         let subject = try body()
         try connection.execute(
-            "INSERT INTO control_answers (account, key, digest, subject, at) VALUES ($1, $2, $3, $4, $5)",
-            key + [.blob(request.digest), .integer(subject), .integer(time.microseconds)])
+            "INSERT INTO control_answers (account, key, digest, subject, at) VALUES ($1, $2, $3, $4, $5)", [
+                .integer(request.key.account.rawValue), .text(request.key.key), .blob(request.digest), .integer(subject),
+                .integer(time.microseconds),
+            ])
         return subject
+    }
+
+    /// What the same request made or changed before; nil: it is new.
+    static func earlier(_ request: Repeatable, _ connection: any SQLConnection) throws -> Int64? {
+        guard let request else { return nil }
+        let known = try connection.queryOne(
+            "SELECT digest, subject FROM control_answers WHERE account = $1 AND key = $2",
+            [.integer(request.key.account.rawValue), .text(request.key.key)])
+        guard let known else { return nil }
+        guard try known.blob(0) == request.digest else { throw ControlRefusal.idempotencyKeyReused }
+        return try known.int64(1)
     }
 
     /// A stored code as one of ours.

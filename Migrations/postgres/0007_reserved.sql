@@ -1,2 +1,0 @@
--- Reserved: the treasury's tables take this number.
-SELECT 1;

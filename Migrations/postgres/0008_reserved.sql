@@ -1,2 +1,0 @@
--- Reserved: the documents' tables take this number.
-SELECT 1;
