@@ -129,7 +129,7 @@ public struct Audit: Sendable {
                 SELECT id FROM (
                     SELECT id, settled_work AS work, charged AS charge FROM deliveries
                     UNION ALL
-                    SELECT delivery, -work, -charge FROM settlement_lines
+                    SELECT delivery, -work, -charge FROM settlement_lines WHERE code BETWEEN 1 AND 3
                 ) AS both_sides GROUP BY id HAVING sum(work) <> 0 OR sum(charge) <> 0
             ) AS broken
             """
@@ -168,7 +168,7 @@ public struct Audit: Sendable {
                     SELECT bid, ask, rig, tariff, charge, seller_fee, buyer_fee FROM billings
                     UNION ALL
                     SELECT d.bid, d.ask, d.rig, d.tariff, -l.charge, -l.seller_fee, -l.buyer_fee
-                    FROM settlement_lines l JOIN deliveries d ON d.id = l.delivery
+                    FROM settlement_lines l JOIN deliveries d ON d.id = l.delivery WHERE l.code BETWEEN 1 AND 3
                 ) AS both_sides GROUP BY bid, ask, rig, tariff
                 HAVING sum(charge) <> 0 OR sum(seller_fee) <> 0 OR sum(buyer_fee) <> 0
             ) AS broken
@@ -182,7 +182,7 @@ public struct Audit: Sendable {
                     SELECT id, spent FROM orders WHERE side = 0
                     UNION ALL
                     SELECT d.bid, l.from_loss - l.charge - l.buyer_fee
-                    FROM settlement_lines l JOIN deliveries d ON d.id = l.delivery
+                    FROM settlement_lines l JOIN deliveries d ON d.id = l.delivery WHERE l.code BETWEEN 1 AND 3
                 ) AS both_sides GROUP BY id HAVING sum(spent) <> 0
             ) AS broken
             """

@@ -94,6 +94,14 @@ struct TableReader {
         if let books = try row.optionalBlob(4) { state.books = try decode(Books.self, books, version: version) }
     }
 
+    /// The books alone.
+    func books() throws -> Books {
+        guard let row = try connection.queryOne("SELECT coding_version, books FROM market_state WHERE id = 1", []),
+            let version = UInt8(exactly: try row.int64(0)), let books = try row.optionalBlob(1)
+        else { return Books() }
+        return try decode(Books.self, books, version: version)
+    }
+
     private func all<T>(
         _ table: String, _ columns: [String], where condition: String? = nil, _ body: (SQLRow) throws -> T
     ) throws -> [T] {

@@ -54,7 +54,7 @@ import Units
             .deliveriesUnsettled: .closePeriod(through: Timestamp(microseconds: (minute + 1) * 60_000_000), by: AccountID(9)),
         ]
         guard let command = commands[rejection] else { return .done }
-        return s.send(.books(command), at: 70)
+        return s.send(.books(command), at: 50)
     }
 
     /// One way to every refusal; the compiler asks for a new one with a new case.
