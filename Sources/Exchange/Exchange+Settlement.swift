@@ -36,6 +36,7 @@ extension Exchange {
         page.sheet.add(.loss, -debit.fromLoss - short)
         page.sheet.add(.available(delivery.seller), amounts.proceeds + short)
         addFees(amounts.sellerFee + amounts.buyerFee, &page.sheet)
+        if debit.fromAvailable < .zero { page.refunded.insert(delivery.buyer) }
         emit(.lineSettled(SettlementLine(
             delivery: id, run: page.run, chunk: page.chunk, at: time, valueAt: page.valueAt, code: piece.code,
             fromMinute: piece.fromMinute, toMinute: piece.toMinute, work: piece.work, amounts: amounts, fromHold: debit.fromHold,
@@ -91,7 +92,7 @@ extension Exchange {
         if !postings.isEmpty {
             post(.settlement, valueAt: page.valueAt, reference: "run:\(page.run)/\(page.chunk)", postings)
         }
-        var funded = Set(postings.compactMap { $0.amount > .zero ? $0.account.customer : nil })
+        var funded = page.refunded.union(postings.compactMap { $0.amount > .zero ? $0.account.customer : nil })
         for id in page.finished {
             guard let (buyer, bid) = state.deliveries.with(id, { ($0.buyer, $0.bid) }) else { continue }
             funded.insert(buyer)
@@ -139,6 +140,8 @@ struct SettlementPage {
     let chunk: Int64
     let valueAt: Timestamp
     var sheet = SettlementSheet()
+    /// Buyers who got something back: their bids' budgets reach further, whatever else they paid.
+    var refunded: Set<AccountID> = []
     private(set) var finished: [DeliveryID] = []
     private var isFinished: Set<DeliveryID> = []
 

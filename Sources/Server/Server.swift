@@ -102,9 +102,10 @@ public final class Server: Sendable {
             gateway: market.writer, meter: MeterStore(database),
             schedule: SettlementSchedule(interval: configuration.settlementInterval, disputeWindow: configuration.disputeWindow),
             program: "hashspot \(EdgeContact.version)", logger: logger)
+        let control = ControlStore(database, policy: ControlStore.Policy(disputeWindow: configuration.disputeWindow))
         var services = APIServices(
             market: market.writer, directory: AccountStore(database), reports: ReportStore(database),
-            control: ControlStore(database), edge: live, verifier: verifier,
+            control: control, edge: live, verifier: verifier,
             secret: try folder.secret(), now: MarketService.systemClock, singlePersonDeposits: configuration.singlePersonDeposits,
             settlement: settlement)
         services.evidence = SettlementEvidenceStore(database)
@@ -114,9 +115,9 @@ public final class Server: Sendable {
         let watch = PoolWatch(market: market.writer, verifier: verifier, logger: logger)
         let retention = RetentionWorker(store: RetentionStore(database, policy: configuration.retention), logger: logger)
         let index = IndexWorker(
-            gateway: market.writer, meter: MeterStore(database), index: ControlStore(database), timing: configuration.indexTiming,
+            gateway: market.writer, meter: MeterStore(database), index: control, timing: configuration.indexTiming,
             logger: logger)
-        let credits = CreditQueue(gateway: market.writer, records: ControlStore(database), logger: logger)
+        let credits = CreditQueue(gateway: market.writer, records: control, logger: logger)
         let workers = [
             Task { await settlement.run() },
             Task { await index.run(every: .seconds(60)) },

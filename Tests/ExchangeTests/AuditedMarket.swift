@@ -8,7 +8,10 @@ import Units
 struct AuditedMarket {
     private(set) var exchange = Exchange()
     private(set) var auditor = Auditor()
+    /// What left the state.
+    private(set) var closed = ClosedRows()
     private var complaintsSeen = 0
+    private var pending: StateChanges?
 
     var state: MarketState { exchange.state }
 
@@ -19,7 +22,8 @@ struct AuditedMarket {
         #expect(BinaryForm.decoded(envelope) == envelope, sourceLocation: location)
         exchange.settleHashes()
         let before = exchange.state.hash
-        auditor.beginCommand()
+        let isRepeated = envelope.idempotency.map { exchange.state.answers[$0.key] != nil } ?? false
+        auditor.beginCommand(isRepeated ? .advance : envelope.command)
         let result = exchange.apply(envelope, at: now)
         for event in result.events {
             guard let decoded: Event = BinaryForm.decoded(event) else {
@@ -32,6 +36,10 @@ struct AuditedMarket {
         if result.events.isEmpty { #expect(exchange.state.hash == before, sourceLocation: location) }
         exchange.settleHashes()
         auditor.inspect(exchange.state, at: exchange.time)
+        if case .rejected = result.outcome {} else { auditor.inspectPieces(of: exchange.state, at: exchange.time) }
+        let changes = auditor.takeChanges()
+        closed.take(changes)
+        if pending == nil { pending = changes } else { pending?.merge(changes) }
         for complaint in auditor.complaints.dropFirst(complaintsSeen) {
             Issue.record("\(complaint), after \(envelope.command) at \(now)", sourceLocation: location)
         }
@@ -39,7 +47,10 @@ struct AuditedMarket {
         return result
     }
 
-    mutating func takeChanges() -> StateChanges { auditor.takeChanges() }
+    mutating func takeChanges() -> StateChanges {
+        defer { pending = nil }
+        return pending ?? auditor.takeChanges()
+    }
 }
 
 /// Values to bytes and back.

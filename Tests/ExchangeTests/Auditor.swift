@@ -10,21 +10,30 @@ import Units
 struct Auditor {
     private(set) var complaints: [String] = []
     /// The state before the event that comes next.
-    private(set) var state = MarketState()
+    var state = MarketState()
     private var beforeHold: MarketState?
     private var deposits: [AccountID: Int64] = [:]
-    private var moved: [AccountID: Int64] = [:]
-    private var spent: [OrderID: Int64] = [:]
-    private var fees: Int64 = 0
-    private var loss: Int64 = 0
+    var moved: [AccountID: Int64] = [:]
+    var spent: [OrderID: Int64] = [:]
+    var fees: Int64 = 0
+    var loss: Int64 = 0
     private var desk = TreasuryDesk()
-    private var weighted: [BillingKey: (n: Int128, charge: Int64, seller: Int64, buyer: Int64)] = [:]
+    var weighted: [BillingKey: (n: Int128, charge: Int64, seller: Int64, buyer: Int64)] = [:]
     private var lastEntry: Int64 = 0
+    var credits: Int64 = 0
+    var reopenings: Int64 = 0
+    /// By delivery, whether it is in the state or not: sums of its lines.
+    var billed: [DeliveryID: Billed] = [:]
+    var billedBefore: [DeliveryID: Billed] = [:]
+    /// The lines of the present command, and how far its deliveries that closed had come.
+    var pieces: [DeliveryID: [Piece]] = [:]
+    var phases: [DeliveryID: Delivery] = [:]
+    var command = Command.advance
     private var tariff: Int64 = 1
     /// Orders that came, or came anew, by this command.
     private var arrived: Set<OrderID> = []
     private(set) var fills = 0
-    private(set) var lines = 0
+    var lines = 0
 
     init() { state.trackChanges() }
 
@@ -33,7 +42,7 @@ struct Auditor {
         return state.takeChanges()
     }
 
-    private mutating func check(_ isFine: Bool, _ complaint: @autoclosure () -> String) {
+    mutating func check(_ isFine: Bool, _ complaint: @autoclosure () -> String) {
         if !isFine { complaints.append(complaint()) }
     }
 
@@ -41,9 +50,14 @@ struct Auditor {
 
     mutating func see(_ event: Event, at time: Timestamp) {
         switch event {
-        case .entryPosted(let entry): see(entry)
+        case .entryPosted(let entry): see(entry, at: time)
         case .deliveryOpened(let delivery): see(opened: delivery, at: time)
-        case .lineSettled(let line): see(line)
+        case .lineSettled(let line): see(line, at: time)
+        case .deliveryClosed(let id): see(closed: id)
+        case .books(.reopened(let deliveries)): see(deliveries)
+        case .books(.periodClosed(let through, _)):
+            let isOpen = state.deliveries.values.contains { $0.openedAt < through }
+            check(through > state.books.closedThrough && through <= time && !isOpen, "books closed through \(through)")
         case .orderPlaced(let order): see(placed: order)
         case .orderAmended(let order): see(amended: order)
         case .ordersRepriced(let repricings): see(repricings)
@@ -63,7 +77,11 @@ struct Auditor {
     }
 
     /// The next command's events come.
-    mutating func beginCommand() { arrived = [] }
+    mutating func beginCommand(_ command: Command) {
+        arrived = []
+        self.command = command
+        (billedBefore, pieces, phases) = (billed, [:], [:])
+    }
 
     private mutating func see(placed order: Order) {
         arrived.insert(order.id)
@@ -101,7 +119,10 @@ struct Auditor {
         check(repricings == expected, "repriced \(repricings), not \(expected): \(orders), \(status), tick \(rules.tick)")
     }
 
-    private mutating func see(_ entry: LedgerEntry) {
+    private mutating func see(_ entry: LedgerEntry, at time: Timestamp) {
+        check(entry.at == time && entry.valueAt >= state.books.closedThrough && entry.valueAt <= time, "entry \(entry.id) is dated wrong")
+        check(entry.kind == .settlement || entry.valueAt == time, "entry \(entry.id) is of another time")
+        check((entry.kind == .credit) == (entry.by != nil && entry.reason != nil), "entry \(entry.id) was asked for by nobody")
         let sum = entry.postings.reduce(Int128(0)) { $0 + Int128($1.amount.rawValue) }
         check(sum == 0, "entry \(entry.id) sums to \(sum)")
         check(entry.id == lastEntry + 1, "entry \(entry.id) is out of sequence")
@@ -194,39 +215,6 @@ struct Auditor {
         }
     }
 
-    private mutating func see(_ line: SettlementLine) {
-        lines += 1
-        guard let delivery = state.deliveries[line.delivery] else { return check(false, "line of no delivery") }
-        let name = "line of delivery \(line.delivery)"
-        let key = BillingKey(
-            bid: delivery.bid, ask: delivery.ask, rig: delivery.rig, tariff: delivery.tariff)
-        var sums = weighted[key] ?? (0, 0, 0, 0)
-        sums.n += Int128(delivery.terms.price.rawValue) * Int128(line.work.units)
-        let charge = Auditor.charge(sums.n, delivery.terms.priceUnit, Auditor.hashes(state.rules))
-        let seller = Int64(Int128(charge) * Int128(delivery.terms.sellerFee.rawValue) / 1_000_000)
-        let buyer = Int64(Int128(charge) * Int128(delivery.terms.buyerFee.rawValue) / 1_000_000)
-        let amounts = line.amounts
-        check(line.work.units > 0, "\(name) bills nothing")
-        check(amounts.charge.rawValue == charge - sums.charge, "\(name) charges \(amounts.charge)")
-        check(amounts.sellerFee.rawValue == seller - sums.seller, "\(name) takes \(amounts.sellerFee)")
-        check(amounts.buyerFee.rawValue == buyer - sums.buyer, "\(name) adds \(amounts.buyerFee)")
-        weighted[key] = (sums.n, charge, seller, buyer)
-        let paid = line.fromHold.rawValue + line.fromAvailable.rawValue + line.fromLoss.rawValue
-        check(paid == amounts.charge.rawValue + amounts.buyerFee.rawValue, "\(name) is paid by \(paid)")
-        check(min(line.fromHold, line.fromAvailable, line.fromLoss) >= .zero, "\(name) pays backwards")
-        check(line.fromHold <= delivery.held, "\(name) takes more than its hold")
-        var until = min(line.at, delivery.expiresAt)
-        if case .ended(let end, _) = delivery.phase { until = min(until, end) }
-        let cap = Auditor.cap(delivery.hashrate, until.microseconds - delivery.openedAt.microseconds, delivery.allowance,
-            Auditor.hashes(state.rules))
-        check(delivery.settledWork.units + line.work.units <= cap, "\(name) is above the cap")
-        spent[delivery.bid, default: 0] += line.fromHold.rawValue + line.fromAvailable.rawValue
-        moved[delivery.buyer, default: 0] -= line.fromHold.rawValue + line.fromAvailable.rawValue
-        moved[delivery.seller, default: 0] += amounts.charge.rawValue - amounts.sellerFee.rawValue
-        fees += amounts.sellerFee.rawValue + amounts.buyerFee.rawValue
-        loss -= line.fromLoss.rawValue
-    }
-
     // MARK: - State
 
     /// What must hold between commands.
@@ -240,6 +228,7 @@ struct Auditor {
     }
 
     private mutating func inspectMoney(_ s: MarketState) {
+        check(s.books.credits == credits && s.books.reopenings == reopenings, "the books count otherwise: \(s.books)")
         check(s.ledgerTotal == 0, "the ledger sums to \(s.ledgerTotal)")
         complaints += desk.complaints(s)
         check(s.balance(.fees).rawValue == fees + desk.booked(.fees), "fees are \(s.balance(.fees))")
@@ -311,6 +300,7 @@ struct Auditor {
                 check(at >= delivery.openedAt && at <= delivery.expiresAt, "delivery \(delivery.id) ended outside itself")
             }
             check(delivery.held >= .zero && delivery.held <= delivery.hold, "delivery \(delivery.id) holds too much")
+            check(Billed(delivery) == billed[delivery.id] ?? Billed(), "delivery \(delivery.id) is not the sum of its lines")
         }
         for rig in s.rigs.values {
             let running = s.deliveries(on: rig.id)

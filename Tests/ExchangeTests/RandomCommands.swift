@@ -7,6 +7,8 @@ import Units
 /// Commands of a small, crowded, short-funded market, now and then absurd ones.
 struct RandomCommands {
     var random: SeededRandom
+    /// What left the market.
+    var closed = ClosedRows()
     private var deposits = 0
     /// That can be reversed, as far as their kind says.
     private var entries: [LedgerEntry] = []
@@ -343,7 +345,95 @@ struct RandomCommands {
                 delivery: delivery.id, billableWork: random.chance(70) ? delivery.settledWork + fresh : fresh,
                 isFinal: random.chance(50)))
         }
-        return .settle(run: random.int64(1...3), chunk: random.int64(0...3), totals)
+        return random.chance(30) ? .settle(run: random.int64(1...3), chunk: random.int64(0...3), totals) : books(s)
+    }
+
+    /// Assessed totals of some deliveries, also of closed ones.
+    private mutating func books(_ s: MarketState) -> Command {
+        let now = now
+        switch random.int(1...12) {
+        case 1: return .books(.closePeriod(through: Timestamp(microseconds: now.minute * 60_000_000), by: AccountID(9)))
+        case 2...3: return credit(s)
+        case 4...7: return .books(.settle(chunk(s, [])))
+        default:
+            var images: [ClosedDelivery] = []
+            let gone = closed.deliveries.keys.sorted()
+            for _ in 0..<random.int(0...3) where !gone.isEmpty {
+                guard let image = closed.closed(random.pick(gone), s), !images.contains(where: { $0.delivery.id == image.delivery.id })
+                else { continue }
+                images.append(image)
+            }
+            let reopenings = random.chance(5) ? s.books.reopenings - 1 : s.books.reopenings
+            return .books(.trueUp(chunk(s, images.map(\.delivery)), images, reopenings: reopenings))
+        }
+    }
+
+    private mutating func chunk(_ s: MarketState, _ closed: [Delivery]) -> SettlementChunk {
+        var deliveries = closed
+        for _ in 0..<random.int(1...4) { if let delivery = delivery(s, running: false) { deliveries.append(delivery) } }
+        return SettlementChunk(
+            run: random.int64(1...9), chunk: random.int64(0...3), valueAt: now - .seconds(random.int64(-5...200)),
+            totals: deliveries.map { total(of: $0, s) })
+    }
+
+    private mutating func total(of delivery: Delivery, _ s: MarketState) -> AssessedTotal {
+        let full = delivery.hashrate.hashesPerSecond * random.int64(0...90) / (s.rules?.symbol == "SCRYPT" ? 256 : 65_536)
+        let billable = random.chance(60) ? delivery.settledWork.units + full / 2 : full
+        let minute = now.minute - random.int64(0...3)
+        let late = (0..<(random.chance(40) ? random.int(1...3) : 0)).map { number in
+            LateWork(
+                fromMinute: minute - 9 - Int64(number), toMinute: minute - 8 - Int64(number), work: Work(units: random.int64(1...80)))
+        }
+        return AssessedTotal(
+            delivery: delivery.id, fromMinute: minute - 5, toMinute: minute, billable: Work(units: billable),
+            fault: Work(units: random.chance(40) ? random.int64(0...billable) : min(billable, delivery.settledFault.units)),
+            late: late, overDelivery: Work(units: random.chance(20) ? random.int64(1...50) : 0),
+            faultExcess: Work(units: random.chance(20) ? random.int64(1...50) : 0), isFinal: random.chance(30))
+    }
+
+    private mutating func credit(_ s: MarketState) -> Command {
+        let gone = closed.deliveries.keys.sorted()
+        let past = gone.isEmpty || random.chance(30) ? delivery(s, running: false) : closed.deliveries[random.pick(gone)]
+        guard let past else { return .advance }
+        let amount = random.int64(1...400)
+        return .books(.credit(Credit(
+            number: s.books.credits + (random.chance(10) ? 0 : 1), run: 3, delivery: past.id, buyer: past.buyer, seller: past.seller,
+            fromMinute: now.minute - 5, toMinute: now.minute, charge: Satoshis(random.chance(50) ? amount : -amount),
+            isBorneByMarket: random.chance(30), dispute: 7, by: AccountID(9), reason: "r")))
+    }
+
+    /// With numbers from nowhere.
+    private mutating func hostileBooks(_ s: MarketState, _ id: DeliveryID) -> Command {
+        let a = random.hostileInt64(), b = random.hostileInt64(), c = random.hostileInt64()
+        let minute = now.minute
+        let total = AssessedTotal(
+            delivery: id, fromMinute: random.chance(50) ? minute : a, toMinute: random.chance(50) ? minute + 1 : b,
+            billable: Work(units: a), fault: Work(units: random.chance(50) ? 0 : b),
+            late: random.chance(50) ? [] : [LateWork(fromMinute: minute, toMinute: minute + 1, work: Work(units: c))],
+            overDelivery: Work(units: random.chance(50) ? 0 : c), isFinal: random.chance(20))
+        let chunk = SettlementChunk(run: b, chunk: c, valueAt: Timestamp(microseconds: a), totals: [total, total])
+        switch random.int(1...4) {
+        case 1: return .books(.settle(chunk))
+        case 2:
+            guard var image = closed.deliveries.keys.min().flatMap({ closed.closed($0, s) }) else { return .advance }
+            switch random.int(1...6) {
+            case 1: image.bid = nil
+            case 2: image.key.tariff = a
+            case 3: image.billing.unsettled = b
+            case 4: image.delivery.held = Satoshis(a)
+            case 5: image.delivery.id = DeliveryID(b)
+            default: swap(&image.bid, &image.ask)
+            }
+            var totals = chunk
+            totals.totals[0].delivery = image.delivery.id
+            return .books(.trueUp(totals, random.chance(30) ? [image, image] : [image], reopenings: s.books.reopenings))
+        case 3:
+            return .books(.credit(Credit(
+                number: random.chance(50) ? s.books.credits + 1 : a, run: b, delivery: id, buyer: AccountID(random.chance(50) ? 1 : b),
+                seller: AccountID(random.chance(50) ? 2 : c), fromMinute: minute, toMinute: random.chance(50) ? minute + 1 : a,
+                charge: Satoshis(c), dispute: b, by: AccountID(a), reason: random.pick(["", "r", String(repeating: "é", count: 600)]))))
+        default: return .books(.closePeriod(through: Timestamp(microseconds: a), by: AccountID(b)))
+        }
     }
 
     private mutating func hostile(_ s: MarketState) -> Command {
@@ -353,7 +443,8 @@ struct RandomCommands {
         let rig = rig(s).flatMap { random.chance(50) ? $0.id : nil } ?? RigID(a)
         let delivery = delivery(s, running: false).flatMap { random.chance(70) ? $0.id : nil } ?? DeliveryID(a)
         let targets = (target(s, of: account).map { [$0.id] } ?? [PoolTargetID(b)])
-        switch random.int(1...18) {
+        switch random.int(1...20) {
+        case 19...20: return hostileBooks(s, delivery)
         case 1: return .deposit(account: account, amount: Satoshis(b), reference: text)
         case 2: return .createPoolTarget(owner: account, name: text, url: "x", user: "x", password: text)
         case 3:

@@ -22,6 +22,7 @@ import Units
         var seen: Set<String> = []
         for step in 0..<2500 {
             commands.step()
+            commands.closed = market.closed
             let envelope = commands.next(market.state)
             let (outcome, events) = market.apply(envelope, at: commands.now)
             let again = shadow.apply(envelope, at: commands.now)

@@ -55,7 +55,7 @@ import Units
             .deliveriesUnsettled: .closePeriod(through: Timestamp(microseconds: (minute + 1) * 60_000_000), by: AccountID(9)),
         ]
         guard let command = commands[rejection] else { return .done }
-        return s.send(.books(command), at: 70)
+        return s.send(.books(command), at: 50)
     }
 
     /// Deposit 1 of nobody is pending, reversal 2 of entry 1 is proposed, account 4 is frozen.

@@ -6,6 +6,7 @@ extension StateChanges {
         rules = later.rules
         status = later.status
         counters = later.counters
+        books = later.books
         targets.merge(later.targets) { $1 }
         rigs.merge(later.rigs) { $1 }
         orders.merge(later.orders) { $1 }

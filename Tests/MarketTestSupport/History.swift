@@ -13,6 +13,10 @@ public struct History {
     public var hasFleets = false
     /// Also has transfers and frozen accounts, which only the seventh version's tables hold.
     public var hasTreasury = false
+    /// Also has runs by charge code, corrections of closed deliveries, credits and closed periods.
+    public var hasBooks = false
+    /// What left the market.
+    private var closed = ClosedRows()
     public private(set) var exchange: Exchange
     public private(set) var now: Timestamp
     /// What lines have billed.
@@ -32,7 +36,9 @@ public struct History {
 
     public init(seed: UInt64) {
         random = SeededRandom(seed: seed)
-        exchange = Exchange(MarketState(), time: Timestamp(microseconds: 0))
+        var state = MarketState()
+        state.trackChanges()
+        exchange = Exchange(state, time: Timestamp(microseconds: 0))
         now = History.start
     }
 
@@ -44,9 +50,12 @@ public struct History {
         while result.count < count {
             let envelope = nextEnvelope()
             let (_, events) = exchange.apply(envelope, at: now)
+            closed.take(exchange.takeChanges())
             guard !events.isEmpty else { continue }
             for event in events {
-                guard case .lineSettled(let line) = event, let rig = rig(of: line.delivery, in: events) else { continue }
+                guard case .lineSettled(let line) = event, line.code.isBilled,
+                    let rig = rig(of: line.delivery, in: events)
+                else { continue }
                 billed[line.delivery] = (rig, (billed[line.delivery]?.work ?? .zero) + line.work)
             }
             result.append(JournalledCommand(envelope: envelope, events: events))
@@ -322,7 +331,44 @@ public struct History {
                 delivery: delivery.id, billableWork: Work(units: delivery.settledWork.units + more),
                 isFinal: random.chance(40))
         }
-        return .settle(run: runs, chunk: 0, totals)
+        return hasBooks && random.chance(70) ? books(totals) : .settle(run: runs, chunk: 0, totals)
+    }
+
+    private mutating func books(_ totals: [DeliveryTotal]) -> Command {
+        let now = now
+        var list = totals.map { assessed($0.delivery, $0.billableWork.units, isFinal: $0.isFinal) }
+        func chunk(_ totals: [AssessedTotal]) -> SettlementChunk {
+            SettlementChunk(run: runs, chunk: 0, valueAt: now - .seconds(runs % 200), totals: totals)
+        }
+        switch random.int(1...10) {
+        case 1: return .books(.closePeriod(through: Timestamp(microseconds: now.minute * 60_000_000), by: AccountID(9)))
+        case 2...3:
+            guard let past = pick(closed.deliveries.values.sorted { $0.id < $1.id }) else { return .advance }
+            return .books(.credit(Credit(
+                number: state.books.credits + 1, run: runs, delivery: past.id, buyer: past.buyer, seller: past.seller,
+                fromMinute: now.minute - 5, toMinute: now.minute, charge: Satoshis(random.pick([-50, -3, 3, 500])),
+                isBorneByMarket: random.chance(30), dispute: runs, by: AccountID(9), reason: "Gutschrift №\(runs)")))
+        case 4...6: return .books(.settle(chunk(list)))
+        default:
+            var images: [ClosedDelivery] = []
+            for _ in 0..<3 {
+                guard let past = pick(closed.deliveries.keys.sorted()), !images.contains(where: { $0.delivery.id == past }),
+                    let image = closed.closed(past, state)
+                else { continue }
+                images.append(image)
+                list.append(assessed(past, image.delivery.settledWork.units + random.int64(-20...20), isFinal: true))
+            }
+            return .books(.trueUp(chunk(list), images, reopenings: state.books.reopenings))
+        }
+    }
+
+    private mutating func assessed(_ id: DeliveryID, _ work: Int64, isFinal: Bool) -> AssessedTotal {
+        let billable = max(0, work), minute = now.minute
+        return AssessedTotal(
+            delivery: id, fromMinute: minute - 5, toMinute: minute, billable: Work(units: billable),
+            fault: Work(units: random.int64(0...billable / 3)),
+            late: random.chance(40) ? [LateWork(fromMinute: minute - 10, toMinute: minute - 5, work: Work(units: 3))] : [],
+            overDelivery: Work(units: random.chance(20) ? 4 : 0), faultExcess: Work(units: random.chance(20) ? 2 : 0), isFinal: isFinal)
     }
 
     // Choices must not depend on a dictionary's order.

@@ -128,10 +128,10 @@ struct UpgradeTests {
                 #expect(try storage.query("SELECT rules_version FROM projector") == [SQLRow([1])])
                 try await market.deposit("first row of the new version")
                 await market.service.projected()
-                #expect(try storage.query("SELECT rules_version FROM projector") == [SQLRow([2])])
-                #expect(try storage.query("SELECT coding_version FROM market_state") == [SQLRow([2])])
+                #expect(try storage.query("SELECT rules_version FROM projector") == [SQLRow([3])])
+                #expect(try storage.query("SELECT coding_version FROM market_state") == [SQLRow([3])])
                 let versions = try storage.query("SELECT rules_version FROM journal ORDER BY last", in: storage.journal)
-                #expect(try versions.map { try $0.int64(0) } == [1, 1, 1, 1, 1, 2])
+                #expect(try versions.map { try $0.int64(0) } == [1, 1, 1, 1, 1, 3])
             }
             try await TestMarket.with(storage, clock: clock) { #expect($0.available(1) == Satoshis(1_000_778)) }
             // Now it is compared.

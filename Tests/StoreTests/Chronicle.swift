@@ -17,10 +17,12 @@ struct Chronicle {
 
     /// - Parameter tail: rows that the tables do not have yet
     static func with(
-        _ engine: Engine, seed: UInt64, rows: Int = 24, tail: Int = 3, hasTreasury: Bool = false, _ body: (Chronicle) async throws -> Void
+        _ engine: Engine, seed: UInt64, rows: Int = 24, tail: Int = 3, hasBooks: Bool = false, hasTreasury: Bool = false,
+        _ body: (Chronicle) async throws -> Void
     ) async throws {
         try await engine.withStorage { storage in
             var history = History(seed: seed)
+            history.hasBooks = hasBooks
             history.hasTreasury = hasTreasury
             let chronicle = try await storage.withTables { database in
                 try await write(storage, database, &history, rows: rows, tail: tail)

@@ -29,12 +29,17 @@ struct ProjectionTests {
     @Test(arguments: cases)
     func andOfAnyWithATreasury(_ example: Case) async throws { try await follow(example, hasFleets: true, hasTreasury: true) }
 
-    private func follow(_ example: Case, hasFleets: Bool, hasTreasury: Bool = false) async throws {
+    @Test(arguments: cases)
+    func andOfAnyWithBooks(_ example: Case) async throws { try await follow(example, hasFleets: false, hasBooks: true) }
+
+    private func follow(
+        _ example: Case, hasFleets: Bool, hasBooks: Bool = false, hasTreasury: Bool = false
+    ) async throws {
         try await example.engine.withStorage { storage in
             try await storage.withTables { database in
                 let store = TableStore(database)
                 var history = History(seed: example.seed)
-                history.hasFleets = hasFleets
+                (history.hasFleets, history.hasBooks) = (hasFleets, hasBooks)
                 history.hasTreasury = hasTreasury
                 var follower = Follower()
                 var sizes = SeededRandom(seed: example.seed &+ 1)

@@ -280,7 +280,7 @@ struct VerifierTests {
             code: "table.rowDiffers", sql: { _ in "UPDATE billings SET charge = charge + 1 WHERE live = 0" },
             subject: { _ in "billings " }),
         Damage(
-            code: "table.rowUnexpected", sql: { _ in "INSERT INTO ledger_entries VALUES (1000000, 1, 0, 'x')" },
+            code: "table.rowUnexpected", sql: { _ in "INSERT INTO ledger_entries (id, kind, at, value_at, reference) VALUES (1000000, 1, 0, 0, 'x')" },
             subject: { _ in "ledger_entries" }),
         Damage(
             code: "table.rowUnexpected",

@@ -65,7 +65,7 @@ private struct Run {
     /// nil once compared, or if they cannot be read.
     private var stored: StoredTables?
     private var added: AddedTables
-    private let history: HistoryRows
+    private var history: HistoryRows
     private var replica: JournalReplica
     private var findings = FindingList()
     private let end: WriterPosition
@@ -147,7 +147,7 @@ private struct Run {
         try history.take(replica.takeChanges(), &findings)
         let (expected, counters) = replica.read { ($0, $0.counters) }
         try added.end(counters, position: stored.last, &findings)
-        try history.end(counters, &findings)
+        try history.end(counters, stored.state.books, &findings)
         try checkNothingBeyond(counters, stored.last)
         report.digests = added.digests()
         report.stateHash = replica.stateHash
