@@ -25,6 +25,7 @@ public struct DocumentSeal: Hashable, Sendable {
             let signature = json["signature"]?.text.flatMap(HexText.decode),
             let key = json["key"]?.text.flatMap({ PublicSigningKey(hex: $0) })
         else { return nil }
+        guard json["keyID"]?.text == key.id else { return nil }
         self.init(digest: digest, signature: signature, key: key)
     }
 }

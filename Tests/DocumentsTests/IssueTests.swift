@@ -13,7 +13,7 @@ import Units
             var previous = Array(repeating: UInt8(0), count: 32)
             var billed = 0
             for (place, account) in Fixture.accounts.enumerated() {
-                let document = try await fixture.issue(account.rawValue)
+                let document = try await fixture.issue(account.rawValue, Fixture.month)
                 #expect(document.number == Int64(place + 1))
                 #expect(document.position == Int64(place + 1))
                 #expect(document.previous == previous)
@@ -89,11 +89,11 @@ import Units
             try fixture.storage.script(
                 """
                 INSERT INTO ledger_entries (id, kind, at, reference, value_at)
-                VALUES (1000001, 1, \(Fixture.day.end.microseconds + 5), 'deposit:late', \(Fixture.day.end.microseconds));
+                VALUES (1000001, 1, \(Fixture.month.end.microseconds + 5), 'deposit:late', \(Fixture.month.end.microseconds));
                 INSERT INTO ledger_postings (entry, line, account_kind, owner, amount) VALUES (1000001, 0, 1, 1, 77), (1000001, 1, 3, 0, -77);
                 """)
-            let first = try await fixture.header(try await fixture.issue(1))
-            let next = try await fixture.header(try await fixture.issue(1, Fixture.day.next!))
+            let first = try await fixture.header(try await fixture.issue(1, Fixture.month))
+            let next = try await fixture.header(try await fixture.issue(1, Fixture.month.next!))
             #expect(first["closing"] == next["opening"])
             let closing = try #require(next["closing"].flatMap { CustomerFunds($0) })
             let opening = try #require(next["opening"].flatMap { CustomerFunds($0) })
