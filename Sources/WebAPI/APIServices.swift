@@ -27,7 +27,8 @@ public struct APIServices: Sendable {
     /// - Precondition: `secret` has at least 32 bytes
     public init(
         market: any MarketGateway, directory: any AccountDirectory, reports: any MarketReports,
-        control: any ControlRecords, edge: any LiveEdge, verifier: any PoolVerifying, secret: [UInt8], now: @escaping @Sendable () -> Timestamp,
+        control: any ControlRecords, edge: any LiveEdge, verifier: any PoolVerifying, secret: [UInt8],
+        now: @escaping @Sendable () -> Timestamp,
         singlePersonDeposits: Bool = false,
         randomBytes: @escaping @Sendable (Int) -> [UInt8] = APIServices.systemRandomBytes,
         settlement: (any SettlementDesk)? = nil

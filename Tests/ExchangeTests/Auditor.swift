@@ -122,7 +122,8 @@ struct Auditor {
     private mutating func see(_ entry: LedgerEntry, at time: Timestamp) {
         check(entry.at == time && entry.valueAt >= state.books.closedThrough && entry.valueAt <= time, "entry \(entry.id) is dated wrong")
         check(entry.kind == .settlement || entry.valueAt == time, "entry \(entry.id) is of another time")
-        check((entry.kind == .credit) == (entry.by != nil && entry.reason != nil), "entry \(entry.id) was asked for by nobody")
+        check(entry.kind.isAskedFor == (entry.by != nil), "entry \(entry.id) was asked for by nobody, or by somebody")
+        check(entry.kind != .credit || entry.reason != nil, "credit \(entry.id) has no reason")
         let sum = entry.postings.reduce(Int128(0)) { $0 + Int128($1.amount.rawValue) }
         check(sum == 0, "entry \(entry.id) sums to \(sum)")
         check(entry.id == lastEntry + 1, "entry \(entry.id) is out of sequence")
@@ -545,5 +546,17 @@ struct Auditor {
         let product = UInt128(n).multipliedFullWidth(by: UInt128(hashes))
         guard product.high < divisor else { return true }
         return divisor.dividingFullWidth((product.high, product.low)).remainder == 0
+    }
+}
+
+extension EntryKind {
+    /// Whether a person asked for such an entry, rather than the market's rules or a deposit's import.
+    var isAskedFor: Bool {
+        switch self {
+        case .deposit, .hold, .settlement, .release: false
+        case .depositRecorded, .depositApproved, .depositReturned, .withdrawalRequested, .withdrawalPaid, .withdrawalReturned,
+            .adjustment, .reversal, .credit:
+            true
+        }
     }
 }
