@@ -50,8 +50,8 @@ private struct BooksScenario {
 
     /// Bills so many units, and closes the delivery and both orders.
     mutating func close(_ units: Int64) {
-        s.cancel(2, at: 62)
-        s.cancel(1, at: 62)
+        s.cancel(2, at: 61)
+        s.cancel(1, at: 61)
         settle(Self.total(units, final: true), at: 70)
         #expect(s.state.deliveries.count == 0 && s.state.orders.count == 0 && s.state.billings.count == 0)
         _ = s.news()
@@ -70,7 +70,7 @@ private struct BooksScenario {
 @Suite struct ChargeCodeTests {
     @Test func linesComeByCode() throws {
         var b = BooksScenario()
-        b.settle(BooksScenario.total(300, fault: 100, late: [40, 5], over: 7, excess: 9), at: 70)
+        b.settle(BooksScenario.total(300, fault: 100, late: [40, 5], over: 7, excess: 9), at: 50)
         let lines = b.lines
         #expect(lines.map(\.code) == [.late, .late, .delivery, .poolFault, .overDelivery, .poolFaultExcess])
         #expect(lines.map(\.work.units) == [40, 5, 155, 100, 7, 9])
@@ -79,7 +79,7 @@ private struct BooksScenario {
         let m = BooksScenario.minute
         #expect(lines.map(\.fromMinute) == [m - 10, m - 9, m, m, m, m])
         #expect(lines.map(\.toMinute) == [m - 9, m - 8, m + 5, m + 5, m + 5, m + 5])
-        #expect(lines.allSatisfy { $0.run == 7 && $0.chunk == 2 && $0.at == Scenario.start + .seconds(70) })
+        #expect(lines.allSatisfy { $0.run == 7 && $0.chunk == 2 && $0.at == Scenario.start + .seconds(50) })
         let delivery = try #require(b.delivery)
         #expect(delivery.settledWork == Work(units: 300) && delivery.settledFault == Work(units: 100))
         #expect(delivery.charged == Satoshis(19_660))
@@ -157,9 +157,9 @@ private struct BooksScenario {
 
     @Test func workIsCappedByTheTimeThatHasPassed() {
         var b = BooksScenario()
-        // 961 units in 60 s x 1.05 and 20 shares of 30 units; after 8 s 134 and 600.
+        // 961 units in 60 s x 1.05 and 20 shares of 30 units; after 8 s 128 and 600.
         b.settle(BooksScenario.total(5000), at: 10)
-        #expect(b.delivery?.settledWork == Work(units: 734))
+        #expect(b.delivery?.settledWork == Work(units: 728))
         b.settle(BooksScenario.total(5000), at: 70)
         #expect(b.delivery?.settledWork == Work(units: 1561))
     }
