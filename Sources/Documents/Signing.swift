@@ -1,6 +1,6 @@
 internal import Crypto
 internal import Foundation
-public import Settlement
+internal import Settlement
 
 /// A public key that documents are signed with, and where in time.
 public struct PublicSigningKey: Hashable, Sendable {

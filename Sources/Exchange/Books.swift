@@ -1,4 +1,4 @@
-public import Settlement
+internal import Settlement
 public import Units
 
 /// What is asked of the market's books (design, section 8).

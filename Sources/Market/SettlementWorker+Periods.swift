@@ -1,4 +1,4 @@
-public import Exchange
+internal import Exchange
 public import Settlement
 public import Units
 

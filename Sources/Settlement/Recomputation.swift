@@ -1,4 +1,4 @@
-public import Units
+internal import Units
 
 /// An extract's records: what a statement follows from, without what it says itself.
 ///

@@ -1,5 +1,5 @@
 internal import Database
-public import Exchange
+internal import Exchange
 public import Market
 public import Settlement
 public import Units

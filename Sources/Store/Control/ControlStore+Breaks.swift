@@ -1,6 +1,6 @@
 internal import Database
 public import Market
-public import Settlement
+internal import Settlement
 public import Units
 
 extension ControlStore {

@@ -2,7 +2,7 @@ internal import BinaryCoding
 internal import Crypto
 internal import Database
 public import Market
-public import Settlement
+internal import Settlement
 public import Units
 
 extension ControlStore: IndexRecords {

@@ -1,7 +1,7 @@
 internal import Crypto
 public import Database
 internal import Exchange
-public import Market
+internal import Market
 public import Units
 
 /// Audit trail, reconciliations, disputes and the published index in SQL.
