@@ -181,8 +181,8 @@ enum TreasuryEndpoints {
 
     private static func pathAccount(_ call: Call) async throws -> AccountID {
         let account = AccountID(try call.pathNumber())
-        do { return try await call.existing(account) } catch let problem as Problem where problem.code == "accountUnknown" {
-            throw Problem(.notFound, problem.code, problem.detail)
+        do { return try await call.existing(account) } catch {
+            throw error.code == "accountUnknown" ? Problem(.notFound, error.code, error.detail) : error
         }
     }
 
