@@ -123,14 +123,17 @@ DECLARE
     old RECORD;
 BEGIN
     FOR old IN
-        SELECT c.conname AS name FROM pg_constraint c
-        WHERE c.contype = 'c' AND c.conrelid = 'deliveries'::regclass AND pg_get_constraintdef(c.oid) LIKE '%charged >= 0%'
+        SELECT c.conrelid::regclass AS relation, c.conname AS name FROM pg_constraint c
+        WHERE c.contype = 'c' AND (
+            c.conrelid = 'deliveries'::regclass AND pg_get_constraintdef(c.oid) LIKE '%charged >= 0%'
+            OR c.conrelid = 'orders'::regclass AND pg_get_constraintdef(c.oid) LIKE '%spent >= 0%')
     LOOP
-        EXECUTE format('ALTER TABLE deliveries DROP CONSTRAINT %I', old.name);
+        EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', old.relation, old.name);
     END LOOP;
 END $$;
 
 ALTER TABLE deliveries ADD CONSTRAINT deliveries_charged_known CHECK (charged >= -1000000);
+ALTER TABLE orders ADD CONSTRAINT orders_spent_known CHECK (spent >= -1000000);
 
 CREATE VIEW report_settlement_lines WITH (security_invoker = true) AS
 SELECT l.number, hashspot_time(l.at) AS settled_at,

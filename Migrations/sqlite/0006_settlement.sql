@@ -125,6 +125,9 @@ PRAGMA writable_schema = ON;
 UPDATE sqlite_master SET sql = replace(sql, 'CHECK (charged >= 0)', 'CHECK (charged >= -1000000)')
 WHERE type = 'table' AND name = 'deliveries';
 
+UPDATE sqlite_master SET sql = replace(sql, 'CHECK (spent >= 0)', 'CHECK (spent >= -1000000)')
+WHERE type = 'table' AND name = 'orders';
+
 PRAGMA writable_schema = RESET;
 
 CREATE VIEW report_settlement_lines AS

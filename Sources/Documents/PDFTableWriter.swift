@@ -43,12 +43,12 @@ final class PDFTableWriter: TableWriter {
         }
         self.plan = plan
         self.path = path
+        let fontPath = try PDFTableWriter.fontPath()
         guard let pdf = HPDF_New(nil, nil) else { throw DocumentError("PDF: no memory") }
         self.pdf = pdf
         HPDF_UseUTFEncodings(pdf)
         HPDF_SetCompressionMode(pdf, HPDF_UINT(HPDF_COMP_ALL))
-        guard let name = HPDF_LoadTTFontFromFile(pdf, try PDFTableWriter.fontPath(), 1), let font = HPDF_GetFont(pdf, name, "UTF-8")
-        else {
+        guard let name = HPDF_LoadTTFontFromFile(pdf, fontPath, 1), let font = HPDF_GetFont(pdf, name, "UTF-8") else {
             HPDF_Free(pdf)
             throw DocumentError("PDF: the font cannot be used")
         }

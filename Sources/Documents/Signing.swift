@@ -32,24 +32,34 @@ public struct SigningKey: Sendable {
     private let seed: [UInt8]
     public let publicKey: PublicSigningKey
 
-    /// Reads the file, or makes it with a new key if it is not there.
+    /// Reads the file. One that is not there is never made: a lost key is not replaced without anybody's knowledge.
     ///
     /// The file has 64 hex digits: the 32 bytes of RFC 8032's private key.
     public init(file: String) throws {
-        if let content = FileManager.default.contents(atPath: file) {
-            let mode = (try FileManager.default.attributesOfItem(atPath: file)[.posixPermissions] as? NSNumber)?.intValue ?? 0
-            guard mode & 0o077 == 0 else { throw DocumentError("the signing key in \(file) may be read by others: chmod 600 it") }
-            let text = String(decoding: content, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
-            guard let seed = HexText.decode(text), seed.count == 32 else {
-                throw DocumentError("\(file) has no signing key: 64 lower-case hex digits are expected")
-            }
-            try self.init(seed: seed)
-        } else {
-            let fresh = Array(Curve25519.Signing.PrivateKey().rawRepresentation)
-            try SigningKey.write(fresh, to: file)
-            try self.init(seed: fresh)
+        guard let content = FileManager.default.contents(atPath: file) else {
+            guard !SigningKey.isThere(file) else { throw DocumentError("the signing key in \(file) cannot be read") }
+            throw DocumentError(
+                "the signing key's file \(file) is missing: bring it back, or name it with --signing-key; "
+                    + "`hashspot statement issue --new-signing-key` makes another key")
         }
+        let mode = (try FileManager.default.attributesOfItem(atPath: file)[.posixPermissions] as? NSNumber)?.intValue ?? 0
+        guard mode & 0o077 == 0 else { throw DocumentError("the signing key in \(file) may be read by others: chmod 600 it") }
+        let text = String(decoding: content, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+        guard let seed = HexText.decode(text), seed.count == 32 else {
+            throw DocumentError("\(file) has no signing key: 64 lower-case hex digits are expected")
+        }
+        try self.init(seed: seed)
     }
+
+    /// Makes a new key, and the file for it, which must not be there.
+    public init(making file: String) throws {
+        let fresh = Array(Curve25519.Signing.PrivateKey().rawRepresentation)
+        try SigningKey.write(fresh, to: file)
+        try self.init(seed: fresh)
+    }
+
+    /// Whether there is such a file, with whatever content.
+    public static func isThere(_ file: String) -> Bool { FileManager.default.fileExists(atPath: file) }
 
     init(seed: [UInt8]) throws {
         let key = try Curve25519.Signing.PrivateKey(rawRepresentation: seed)

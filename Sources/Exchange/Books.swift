@@ -77,7 +77,7 @@ public struct AssessedTotal: Hashable, Sendable {
     }
 
     /// Whether its parts contradict each other or no interval is one.
-    var isInconsistent: Bool {
+    public var isInconsistent: Bool {
         let intervals = [(fromMinute, toMinute)] + late.map { ($0.fromMinute, $0.toMinute) }
         return billable < .zero || fault < .zero || fault > billable || overDelivery < .zero || faultExcess < .zero
             || late.count > AssessedTotal.mostLate || late.contains { $0.work <= .zero }

@@ -137,6 +137,9 @@ extension Exchange {
 
     private mutating func reject(_ id: TransferID, _ reason: String, _ by: AccountID) throws(Rejection) -> Outcome {
         guard var transfer = state.transfers[id] else { throw unknown(id) }
+        // What another has approved may be paid by now: it does not come back by a word of whom it is for.
+        let isConcerned = transfer.requestedBy == by || transfer.account == by
+        guard transfer.status != .approved || !isConcerned else { throw .ownTransfer }
         try checkReason(reason, by)
         (transfer.status, transfer.note) = (.rejected, reason)
         return undo(transfer, by)

@@ -38,10 +38,13 @@ struct DeliveryReading {
         let assessed = assessed(until: until, algorithm)
         guard isFinal || assessed.billable > delivery.settledWork else { return nil }
         return AssessedTotal(
-            delivery: delivery.id, fromMinute: interval.lowerBound, toMinute: max(interval.upperBound, metered.lastMinute + 1),
-            billable: assessed.billable, fault: assessed.fault,
+            delivery: delivery.id, fromMinute: interval.lowerBound,
+            toMinute: max(interval.upperBound, min(metered.lastMinute, latestMinute) + 1), billable: assessed.billable, fault: assessed.fault,
             late: late(assessed, before: interval.lowerBound, width: width, algorithm), isFinal: isFinal)
     }
+
+    /// Work of later minutes has a wrong clock, and counts for this one.
+    private var latestMinute: Int64 { delivery.expiresAt.minute + 1440 }
 
     /// Late is what the last cut would bill by now beyond what it billed.
     private func late(_ assessed: Assessment, before minute: Int64, width: Int64, _ algorithm: Algorithm) -> [LateWork] {
@@ -74,7 +77,7 @@ struct DeliveryReading {
         else { return nil }
         let end = delivery.endedAt ?? delivery.expiresAt
         return AssessedTotal(
-            delivery: delivery.id, fromMinute: delivery.openedAt.minute, toMinute: max(end.minute, metered.lastMinute) + 1,
+            delivery: delivery.id, fromMinute: delivery.openedAt.minute, toMinute: max(end.minute, min(metered.lastMinute, latestMinute)) + 1,
             billable: assessed.billable, fault: assessed.fault, late: parts(of: sound(assessed), slots, width), overDelivery: over,
             faultExcess: excess, isFinal: true)
     }

@@ -9,6 +9,8 @@ extension SettlementWorker {
     private static let mostNotes = 1000
     /// Times that a page is read again because something changed meanwhile.
     private static let mostAttempts = 10
+    /// Looks of a second at whether the tables have all that is committed.
+    private static let mostLooks = 120
 
     /// A run of corrections on its way.
     private struct Correcting {
@@ -65,6 +67,7 @@ extension SettlementWorker {
     /// whether all is well.
     private func assessLate(_ correcting: inout Correcting) async throws {
         var cursor: LateSlot?
+        var refused: Set<DeliveryID> = []
         while true {
             let slots = try await meter.lateSlots(after: cursor, limit: SettlementWorker.mostNotes)
             guard let last = slots.last else { return }
@@ -73,16 +76,21 @@ extension SettlementWorker {
             let open = gateway.read { state in named.filter { state.deliveries.contains($0) } }
             let closed = named.subtracting(open).sorted()
             for start in stride(from: 0, to: closed.count, by: SettlementWorker.pageSize) {
-                try await assessAgain(Array(closed[start..<min(start + SettlementWorker.pageSize, closed.count)]), &correcting)
+                let page = Array(closed[start..<min(start + SettlementWorker.pageSize, closed.count)])
+                refused.formUnion(try await assessAgain(page, &correcting))
             }
-            try await meter.forget(slots.filter { !open.contains($0.delivery) })
+            try await meter.forget(slots.filter { !open.contains($0.delivery) && !refused.contains($0.delivery) })
         }
     }
 
-    /// One command at most. What it rests on is one snapshot of the tables; if anything was brought back since, it is read again.
-    private func assessAgain(_ deliveries: [DeliveryID], _ correcting: inout Correcting) async throws {
+    /// One command, if nothing of it is refused. What it rests on is one snapshot of the tables; if anything was brought back since, it
+    /// is read again.
+    ///
+    /// - Returns: those that were refused, each alone
+    @discardableResult
+    private func assessAgain(_ deliveries: [DeliveryID], _ correcting: inout Correcting) async throws -> [DeliveryID] {
         for attempt in 1...SettlementWorker.mostAttempts {
-            guard await gateway.isProjected() else { throw SettlementFailure.tablesBehind }
+            try await waitForTables()
             let page = try await meter.closed(deliveries)
             var tally = correcting.tally
             let totals = try await corrections(of: page, correcting.width, &tally)
@@ -95,16 +103,31 @@ extension SettlementWorker {
                 let command = BooksCommand.trueUp(chunk, closed, reopenings: page.reopenings)
                 let outcome = try await gateway.submit(CommandEnvelope(.books(command)))
                 if case .rejected(.staleReopening) = outcome, attempt < SettlementWorker.mostAttempts { continue }
-                if case .rejected(let rejection) = outcome {
-                    refused(rejection, correcting.run, correcting.chunk, &tally)
-                } else {
-                    tally.totals += Int64(totals.count)
-                }
                 correcting.chunk += 1
+                if case .rejected(let rejection) = outcome {
+                    guard deliveries.count > 1 else {
+                        refused(rejection, correcting.run, correcting.chunk - 1, &correcting.tally)
+                        return deliveries
+                    }
+                    let half = deliveries.count / 2
+                    return try await assessAgain(Array(deliveries[..<half]), &correcting)
+                        + assessAgain(Array(deliveries[half...]), &correcting)
+                }
+                tally.totals += Int64(totals.count)
             }
             correcting.tally = tally
-            return
+            return []
         }
+        return []
+    }
+
+    /// A burst of orders may keep the tables behind for some minutes.
+    private func waitForTables() async throws {
+        for _ in 0..<SettlementWorker.mostLooks {
+            try Task.checkCancellation()
+            if await gateway.isProjected() { return }
+        }
+        throw SettlementFailure.tablesBehind
     }
 
     private func corrections(
@@ -120,7 +143,7 @@ extension SettlementWorker {
             }
             for reading in try await detailed(readings, algorithm, where: { $0.needsDetail(algorithm) }) {
                 tally.read(reading)
-                if let total = reading.correction(width: width, algorithm) { totals.append(total) }
+                if let total = reading.correction(width: width, algorithm), take(total, &tally) { totals.append(total) }
             }
         }
         return totals

@@ -122,7 +122,8 @@ extension SettlementWorker {
         let (deliveries, algorithm) = gateway.read { state in (page.compactMap { state.deliveries[$0] }, state.algorithm) }
         // In this order: work that is there later than the marks is looked at again.
         let marks = try await meter.reportMarks(of: Set(deliveries.map(\.rig)))
-        let final = Set(deliveries.lazy.filter { SettlementWorker.isComplete($0, marks, span) }.map(\.id))
+        let patience = clock() - schedule.disputeWindow
+        let final = Set(deliveries.lazy.filter { SettlementWorker.isComplete($0, marks, span, patience) }.map(\.id))
         let sums = try await sums(of: deliveries, final, span)
         var totals: [AssessedTotal] = []
         for start in stride(from: 0, to: deliveries.count, by: SettlementWorker.groupSize) {
@@ -138,16 +139,28 @@ extension SettlementWorker {
                 let isFinal = final.contains(reading.delivery.id)
                 let until = isFinal ? Timestamp(microseconds: .max) : span.until
                 if let total = reading.newTotal(span.interval, until: until, isFinal: isFinal, width: span.width, algorithm) {
-                    totals.append(total)
+                    if take(total, &tally) { totals.append(total) }
                 }
             }
         }
         return totals
     }
 
-    /// All its work is there, and before the cut.
-    private static func isComplete(_ delivery: Delivery, _ marks: ReportMarks, _ span: Span) -> Bool {
+    /// What contradicts itself, as only a broken edge can make it, must not keep its neighbours from being settled.
+    func take(_ total: AssessedTotal, _ tally: inout SettlementTally) -> Bool {
+        guard total.isInconsistent else { return true }
+        logger.error("a delivery's slots contradict themselves; it is not settled", metadata: ["delivery": "\(total.delivery)"])
+        tally.refused("delivery \(total.delivery) is not settled: its slots contradict themselves")
+        return false
+    }
+
+    /// All its work is there, and before the cut. An edge that was lost is not waited for longer than disputes are: what it may
+    /// still send is late work.
+    ///
+    /// - Parameter patience: what ended before, and holds nothing any more, is complete
+    private static func isComplete(_ delivery: Delivery, _ marks: ReportMarks, _ span: Span, _ patience: Timestamp) -> Bool {
         guard let end = delivery.endedAt else { return false }
+        if delivery.held == .zero, end < patience { return true }
         return marks.completeUntil(delivery.rig, since: delivery.openedAt) > end + grace && (end + grace).minute < span.cut
     }
 

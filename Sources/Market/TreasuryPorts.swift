@@ -47,6 +47,20 @@ public struct TransferFilter: Hashable, Sendable {
     }
 }
 
+/// What a range of the ledger's entries comes to, by the postings that are listed.
+public struct LedgerTotals: Hashable, Sendable {
+    public var entries: Int64
+    public var postings: Int64
+    /// Of the amounts.
+    public var sum: Int128
+
+    public init(entries: Int64 = 0, postings: Int64 = 0, sum: Int128 = 0) {
+        self.entries = entries
+        self.postings = postings
+        self.sum = sum
+    }
+}
+
 /// What is read of the ledger and of transfers from the projected tables.
 public protocol TreasuryReports: Sendable {
     /// Transfers by number, after `cursor`, at most `limit`.
@@ -58,6 +72,10 @@ public protocol TreasuryReports: Sendable {
     /// Entries by number, after `cursor`, at most `limit`: all with all postings, or those that move a customer's funds with
     /// that customer's postings only.
     func ledgerEntries(account: AccountID?, after cursor: Int64, limit: Int) async throws -> [ChainedEntry]
+    /// The highest entry's number; zero: there is none.
+    func newestLedgerEntry() async throws -> Int64
+    /// What ``ledgerEntries(account:after:limit:)`` lists after `cursor` up to `end`, in all.
+    func ledgerTotals(account: AccountID?, after cursor: Int64, through end: Int64) async throws -> LedgerTotals
     /// Every account that was ever posted to, by kind and owner; nil: as of now.
     func trialBalance(asOf: Timestamp?, _ basis: LedgerBasis) async throws -> [LedgerBalance]
     /// The balances of some accounts, in the order that they are named.

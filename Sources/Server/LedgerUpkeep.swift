@@ -15,7 +15,7 @@ struct LedgerUpkeep: Sendable {
     func run(every interval: Duration = .seconds(600)) async {
         var isChained = false
         while !Task.isCancelled {
-            if !isChained { isChained = await chain() }
+            isChained = await chain()
             await keepBalances()
             do { try await Task.sleep(for: isChained ? interval : .seconds(5)) } catch { return }
         }

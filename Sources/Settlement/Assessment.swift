@@ -23,7 +23,7 @@ public struct SlotWork: Hashable, Sendable {
 
     /// floor(billable x failed / forwarded): in favour of work that is no fault. None where nothing was forwarded.
     public var fault: Work {
-        guard forwarded > 0, failed > 0 else { return .zero }
+        guard forwarded > 0, failed > 0, billable > .zero else { return .zero }
         return Work(units: Int64(Rounding.down(Int128(billable.units) * Int128(failed), by: Int128(forwarded))))
     }
 

@@ -70,6 +70,11 @@ public struct Recomputation: Sendable {
     private var bills: [BillKey: BillingTotals] = [:]
     private var line = 0
 
+    /// Amounts beyond it are refused, so that sums and differences of a few of them fit 64 bits.
+    private static let mostAmount = Satoshis.supply.rawValue * 100
+    /// Minutes since 1970, until the year 3871: as microseconds they fit 64 bits.
+    private static let minutes: ClosedRange<Int64> = 0...1_000_000_000
+
     public init() {}
 
     /// Takes the next record.
@@ -125,6 +130,8 @@ public struct Recomputation: Sendable {
             else { return nil }
             return StatementFrame.Movement(kind: kind, entries: entries, amount: amount)
         }
+        let amounts = movements.map(\.amount) + [opening, closing].flatMap { [$0.available, $0.held, $0.leaving] }
+        guard amounts.allSatisfy(Recomputation.isAmount) else { throw flaw("an amount of the frame is out of range") }
         let period = json["period"]?.text.flatMap { AccountingPeriod($0) }
         func optional<T>(_ name: String, _ read: (CanonicalJSON) -> T?) throws(ExtractError) -> T? {
             guard let value = json[name], value != .null else { return nil }
@@ -146,11 +153,20 @@ public struct Recomputation: Sendable {
 
     private mutating func readEntry(_ json: CanonicalJSON) throws(ExtractError) -> [UInt8] {
         guard let entry = StatementEntry(json) else { throw flaw("not an entry") }
+        guard Recomputation.isAmount(entry.amount) else { throw flaw("amount is out of range") }
         return try made { builder throws(StatementFlaw) in try builder.add(entry) }
     }
 
     private func integer(_ json: CanonicalJSON, _ name: String) throws(ExtractError) -> Int64 {
         guard let number = json[name]?.integer else { throw flaw("\(name) is not a number") }
+        return number
+    }
+
+    private static func isAmount(_ number: Int64) -> Bool { number >= -mostAmount && number <= mostAmount }
+
+    private func amount(_ json: CanonicalJSON, _ name: String) throws(ExtractError) -> Int64 {
+        let number = try integer(json, name)
+        guard Recomputation.isAmount(number) else { throw flaw("\(name) is out of range") }
         return number
     }
 
@@ -166,8 +182,8 @@ public struct Recomputation: Sendable {
             throw flaw("not the opening of a bill")
         }
         bills[key] = BillingTotals(
-            weightedWork: weighted, charge: Satoshis(try integer(json, "charge")),
-            sellerFee: Satoshis(try integer(json, "sellerFee")), buyerFee: Satoshis(try integer(json, "buyerFee")))
+            weightedWork: weighted, charge: Satoshis(try amount(json, "charge")),
+            sellerFee: Satoshis(try amount(json, "sellerFee")), buyerFee: Satoshis(try amount(json, "buyerFee")))
     }
 
     private func readLine(_ json: CanonicalJSON) throws(ExtractError) -> StatementLine {
@@ -181,20 +197,20 @@ public struct Recomputation: Sendable {
         let (from, to) = (try integer(json, "fromMinute"), try integer(json, "toMinute"))
         let rates = 0...1_000_000 as ClosedRange<Int64>
         guard terms.price.rawValue > 0, terms.priceUnit.hashesPerSecond > 0, rates.contains(terms.sellerFee.rawValue),
-            rates.contains(terms.buyerFee.rawValue), from >= 0, from < to, to < 1 << 40
+            rates.contains(terms.buyerFee.rawValue), Recomputation.minutes.contains(from), Recomputation.minutes.contains(to), from < to
         else { throw flaw("terms or interval out of range") }
         var amounts = LineAmounts(charge: .zero, sellerFee: .zero, buyerFee: .zero)
         if code == .credit {
             amounts = LineAmounts(
-                charge: Satoshis(try integer(json, "charge")), sellerFee: Satoshis(try integer(json, "sellerFee")),
-                buyerFee: Satoshis(try integer(json, "buyerFee")))
+                charge: Satoshis(try amount(json, "charge")), sellerFee: Satoshis(try amount(json, "sellerFee")),
+                buyerFee: Satoshis(try amount(json, "buyerFee")))
         }
         return StatementLine(
             number: try integer(json, "number"), delivery: try integer(json, "delivery"), bid: key.bid, ask: key.ask, rig: key.rig,
             tariff: key.tariff, run: try integer(json, "run"), buyer: try integer(json, "buyer"), seller: try integer(json, "seller"),
             at: at, valueAt: valueAt, code: code, fromMinute: from, toMinute: to, work: try integer(json, "work"), terms: terms,
-            amounts: amounts, fromHold: try integer(json, "fromHold"), fromAvailable: try integer(json, "fromAvailable"),
-            fromLoss: try integer(json, "fromLoss"), sellerShort: try integer(json, "sellerShort"),
+            amounts: amounts, fromHold: try amount(json, "fromHold"), fromAvailable: try amount(json, "fromAvailable"),
+            fromLoss: try amount(json, "fromLoss"), sellerShort: try amount(json, "sellerShort"),
             credit: json["credit"]?.integer)
     }
 
@@ -203,13 +219,13 @@ public struct Recomputation: Sendable {
         guard line.code.isBilled else { return line.amounts }
         guard let frame, var bill = bills[line.key] else { throw flaw("line \(line.number) has no opening totals") }
         let (weighted, overflow) = bill.weightedWork.addingReportingOverflow(Int128(line.terms.price.rawValue) * Int128(line.work))
-        let most = Int128(Satoshis.supply.rawValue) * 100 * Int128(line.terms.priceUnit.hashesPerSecond) * 86_400
-        guard !overflow, weighted >= 0, weighted <= most / Int128(frame.algorithm.hashesPerUnit) else {
+        let (product, isTooMuch) = weighted.multipliedReportingOverflow(by: Int128(frame.algorithm.hashesPerUnit / 128))
+        let cost = product / (Int128(line.terms.priceUnit.hashesPerSecond) * (86_400 / 128))
+        guard !overflow, !isTooMuch, weighted >= 0, cost <= Int128(Recomputation.mostAmount) else {
             throw flaw("the work of line \(line.number) is out of range")
         }
         bill.weightedWork = weighted
-        let charge = Satoshis(Int64(
-            weighted * Int128(frame.algorithm.hashesPerUnit / 128) / (Int128(line.terms.priceUnit.hashesPerSecond) * (86_400 / 128))))
+        let charge = Satoshis(Int64(cost))
         let sellerFee = Satoshis(Int64(Int128(charge.rawValue) * Int128(line.terms.sellerFee.rawValue) / 1_000_000))
         let buyerFee = Satoshis(Int64(Int128(charge.rawValue) * Int128(line.terms.buyerFee.rawValue) / 1_000_000))
         let amounts = LineAmounts(

@@ -6,6 +6,8 @@ public enum StatementFlaw: Error, Hashable, Sendable, CustomStringConvertible {
     case differs(String, expected: Int128, found: Int128)
     case outOfOrder(String)
     case outsidePeriod(String)
+    /// A sum that does not fit 64 bits.
+    case outOfRange(String)
     /// No rate for a day with movements.
     case rateMissing(AccountingPeriod, currency: String)
 
@@ -14,6 +16,7 @@ public enum StatementFlaw: Error, Hashable, Sendable, CustomStringConvertible {
         case .differs(let what, let expected, let found): "\(what): \(expected) expected, \(found) found"
         case .outOfOrder(let what): "\(what) is not in its place"
         case .outsidePeriod(let what): "\(what) is not of the period"
+        case .outOfRange(let what): "\(what) is out of range"
         case .rateMissing(let day, let currency): "there is no rate of \(currency) for \(day): import it first"
         }
     }
@@ -94,11 +97,13 @@ public struct StatementBuilder: Sendable {
         guard range.contains(entry.valueAt), !EntryKindName.isBilled(entry.kind), entry.amount != 0 else {
             throw .outsidePeriod("entry \(entry.id)")
         }
+        let day = StatementBuilder.day(entry.valueAt)
+        let other = try StatementBuilder.sum(days[day]?.other ?? 0, entry.amount)
         lastEntry = entry.id
         entries += 1
         let sum = byKind[entry.kind] ?? (0, 0)
         byKind[entry.kind] = (sum.entries + 1, sum.amount + Int128(entry.amount))
-        days[StatementBuilder.day(entry.valueAt), default: StatementDay()].other += entry.amount
+        days[day, default: StatementDay()].other = other
         return StatementBuilder.line(entry.json)
     }
 
@@ -114,16 +119,27 @@ public struct StatementBuilder: Sendable {
         let side = line.side(of: account)
         let place = Int(line.code.rawValue) * 2 + (side.isBuyer ? 0 : 1)
         byCode[place, default: StatementTotal(isBuyer: side.isBuyer, code: line.code)].add(line, side)
-        count(line, side)
+        try count(line, side)
         return StatementBuilder.line(json(line, side))
     }
 
-    private mutating func count(_ line: StatementLine, _ side: LineSide) {
+    private mutating func count(_ line: StatementLine, _ side: LineSide) throws(StatementFlaw) {
         var day = days[StatementBuilder.day(line.valueAt)] ?? StatementDay()
-        if side.isBuyer { day.bought += side.charge } else { day.sold += side.charge }
-        day.fees += side.fee
-        day.borne += side.borne
+        if side.isBuyer {
+            day.bought = try StatementBuilder.sum(day.bought, side.charge)
+        } else {
+            day.sold = try StatementBuilder.sum(day.sold, side.charge)
+        }
+        day.fees = try StatementBuilder.sum(day.fees, side.fee)
+        day.borne = try StatementBuilder.sum(day.borne, side.borne)
         days[StatementBuilder.day(line.valueAt)] = day
+    }
+
+    /// Files from elsewhere must not end the program.
+    private static func sum(_ a: Int64, _ b: Int64) throws(StatementFlaw) -> Int64 {
+        let (sum, overflow) = a.addingReportingOverflow(b)
+        guard !overflow else { throw .outOfRange("a day's sum") }
+        return sum
     }
 
     private static func day(_ time: Timestamp) -> Int64 { time.microseconds / 86_400_000_000 }

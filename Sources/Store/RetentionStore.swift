@@ -72,8 +72,12 @@ public struct RetentionStore: Sendable {
     /// Deliveries that no final run has looked at were opened later: terms are a day at most.
     private static func oldestToAssessAgain(_ connection: any SQLConnection) throws -> Int64? {
         let row = try connection.queryOne(
-            "SELECT max(to_minute) FROM settlement_runs WHERE kind = 'final' AND finished_at IS NOT NULL")
-        return try row?.optionalInt64(0).map { $0 * 60_000_000 - Timestamp.dayLength }
+            """
+            SELECT coalesce(
+                (SELECT max(to_minute) * 60000000 FROM settlement_runs WHERE kind = 'final' AND finished_at IS NOT NULL),
+                (SELECT min(started_at) FROM settlement_runs WHERE program IS NOT NULL))
+            """)
+        return try row?.optionalInt64(0).map { $0 - Timestamp.dayLength }
     }
 
     private static func days(_ connection: any SQLConnection) throws -> Set<TableDay> {

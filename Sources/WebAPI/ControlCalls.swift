@@ -54,6 +54,8 @@ extension Problem {
             case .ownCase: (.forbidden, "A dispute is decided by somebody who is neither a party nor opened it.")
             case .claimantOnly: (.forbidden, "Only the claimant withdraws a dispute.")
             case .amountOutOfRange: (.unprocessableContent, "A credit is 1 satoshi to what was claimed.")
+            case .creditAboveBill(let left):
+                (.unprocessableContent, "All credits for the same work are at most its bill: \(left.rawValue) satoshis are left of it.")
             case .bearerIsClaimant: (.unprocessableContent, "The claimant does not pay the credit.")
             case .tooManyMessages: (.conflict, "The dispute has too many messages.")
             case .windowOver: (.conflict, "The time for objections is over; the role finance may open it.")

@@ -38,7 +38,9 @@ struct ExportCommand: AsyncParsableCommand {
         func run() async throws {
             let range = try days.range()
             let line = ExportProgressLine()
-            try await storage.withDocuments { store in
+            try await storage.recordDocuments(
+                "hashspot export ledger", subject: days.subject(account), request: "\(format.rawValue) to \(target.output)"
+            ) { store in
                 try await writeWhole(target.output) { path in
                     if let table = format.table {
                         try await store.exportLedger(
@@ -73,7 +75,9 @@ struct ExportCommand: AsyncParsableCommand {
             guard let table = format.table else { throw CommandFailure(description: "--format is csv, json, xlsx or pdf") }
             let range = try days.range()
             let line = ExportProgressLine()
-            try await storage.withDocuments { store in
+            try await storage.recordDocuments(
+                "hashspot export lines", subject: days.subject(account), request: "\(format.rawValue) to \(target.output)"
+            ) { store in
                 try await writeWhole(target.output) { path in
                     try await store.exportLines(
                         account.map { AccountID($0) }, range, table, path: path, at: MarketService.systemClock()
@@ -81,6 +85,13 @@ struct ExportCommand: AsyncParsableCommand {
                 }
             }
         }
+    }
+}
+
+extension RangeOptions {
+    /// What an export is about, as the audit trail has it.
+    fileprivate func subject(_ account: Int64?) -> String {
+        (account.map { "account \($0)" } ?? "all accounts") + ", \(from) to \(to)"
     }
 }
 
@@ -102,7 +113,9 @@ struct ExtractCommand: AsyncParsableCommand {
     @OptionGroup var target: OutputOptions
 
     func run() async throws {
-        try await storage.withDocuments { store in
+        try await storage.recordDocuments(
+            "hashspot extract", subject: "statement \(number)" + (version.map { " v\($0)" } ?? ""), request: "to \(target.output)"
+        ) { store in
             guard let document = try await store.find(.statement, number, version: version) else {
                 throw CommandFailure(description: "there is no such statement")
             }

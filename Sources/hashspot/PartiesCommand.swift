@@ -74,7 +74,10 @@ struct PartiesCommand: AsyncParsableCommand {
             if let flaw = party.flaw { throw CommandFailure(description: flaw) }
             let effective = EffectiveParty(
                 account: AccountID(account ?? 0), effectiveAt: from?.start ?? Timestamp(microseconds: 0), party: party)
-            try await storage.withDocuments { try await $0.record(effective, by: nil, at: MarketService.systemClock()) }
+            try await storage.recordDocuments(
+                "hashspot parties record", subject: account.map { "account \($0)" } ?? "market",
+                request: "from \(effective.effectiveAt): \(name)"
+            ) { try await $0.record(effective, by: nil, at: MarketService.systemClock()) }
             print("recorded")
         }
     }
@@ -106,11 +109,14 @@ struct RatesCommand: AsyncParsableCommand {
             guard let content = FileManager.default.contents(atPath: file), content.count <= 16 << 20 else {
                 throw CommandFailure(description: "\(file) cannot be read, or has more than 16 MiB")
             }
-            let result = try await storage.withDocuments { store in
-                try await store.importRates([UInt8](content), reason: reason, by: nil, at: MarketService.systemClock())
+            let result = try await storage.recordDocuments(
+                "hashspot rates import", subject: file, request: reason.map { "reason: \($0)" } ?? ""
+            ) { store in
+                let result = try await store.importRates([UInt8](content), reason: reason, by: nil, at: MarketService.systemClock())
+                for flaw in result.flaws { writeError("\(flaw)") }
+                guard result.flaws.isEmpty else { throw CommandFailure(description: "nothing was imported") }
+                return result
             }
-            for flaw in result.flaws { writeError("\(flaw)") }
-            guard result.flaws.isEmpty else { throw CommandFailure(description: "nothing was imported") }
             print("\(result.added) added, \(result.corrected) corrected, \(result.unchanged) were there")
         }
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Database
 import Documents
 import Market
 import Server
@@ -99,6 +100,9 @@ struct StatementCommand: AsyncParsableCommand {
         @Option(help: ArgumentHelp("File of the signing key. Default: signing.key in the data folder.", valueName: "file"))
         var signingKey: String?
 
+        @Flag(help: "Make a new signing key in that file, which must not be there yet. The first issue needs no flag.")
+        var newSigningKey = false
+
         @Flag(help: "Print JSON.")
         var json = false
 
@@ -111,14 +115,25 @@ struct StatementCommand: AsyncParsableCommand {
             let request = DocumentRequest(
                 kind: kind, account: AccountID(account), counterparty: seller.map { AccountID($0) }, period: period, reason: reason)
             let file = configuration.signingKeyFile
-            let document = try await storage.withDocuments { store in
-                try await store.issue(
-                    request, closedThrough: try await store.closedThrough(), key: try SigningKey(file: file), by: nil,
-                    at: MarketService.systemClock())
+            let document = try await storage.recordDocuments(
+                "hashspot statement issue", subject: "\(kind.code) of account \(account)", request: auditText
+            ) { store in
+                let key = try await store.signingKey(file: file, isNew: newSigningKey)
+                return try await store.issue(
+                    request, closedThrough: try await store.closedThrough(), key: key, by: nil, at: MarketService.systemClock())
             }
             print(
                 json ? OutputJSON.line(Row(document))
                     : "\(document.kind.code) \(document.number), version \(document.version): \(HexText.encode(document.digest))")
+        }
+
+        /// What is asked for, as the audit trail has it.
+        private var auditText: String {
+            var text = "period \(period)"
+            if let seller { text += ", seller \(seller)" }
+            if let reason { text += ", reason: \(reason)" }
+            if newSigningKey { text += ", new signing key" }
+            return text
         }
     }
 
@@ -303,5 +318,25 @@ struct DocumentChoice: ParsableArguments {
             throw CommandFailure(description: "there is no such document")
         }
         return document
+    }
+}
+
+extension DatabaseOptions {
+    /// As ``withDocuments(_:)``, with a row in the audit trail before `body` runs and one after it.
+    func recordDocuments<T>(
+        _ action: String, subject: String, request: String, _ body: (DocumentStore) async throws -> T
+    ) async throws -> T {
+        let database = try await openTables()
+        do {
+            let result = try await OperatorTrail(database).record(action, subject: subject, request: request) {
+                try await body(DocumentStore(database))
+            }
+            await database.close()
+            return result
+        } catch {
+            await database.close()
+            if error is CommandFailure { throw error }
+            throw CommandFailure(description: operatorText(error))
+        }
     }
 }

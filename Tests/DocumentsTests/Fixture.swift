@@ -44,7 +44,7 @@ struct Fixture {
                 }
                 try await body(Fixture(
                     storage: storage, database: database, documents: DocumentStore(database), folder: folder,
-                    key: try SigningKey(file: folder.file("signing.key"))))
+                    key: try SigningKey(making: folder.file("signing.key"))))
             }
         }
     }

@@ -44,7 +44,7 @@ import Units
         try await Fixture.with { fixture in
             let document = try await fixture.issue(1)
             var lines = try await fixture.lines(document)
-            let other = try SigningKey(file: fixture.folder.file("other.key"))
+            let other = try SigningKey(making: fixture.folder.file("other.key"))
             lines[lines.count - 1] = DocumentSeal(
                 digest: document.digest, signature: try other.sign(document.digest), key: other.publicKey).json.bytes
             #expect(try flaws(fixture, lines)?.count == 2)
@@ -64,13 +64,33 @@ import Units
             try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: path)
             #expect(throws: DocumentError.self) { try SigningKey(file: path) }
             _ = try await fixture.issue(1)
-            let next = try SigningKey(file: fixture.folder.file("next.key"))
+            let next = try SigningKey(making: fixture.folder.file("next.key"))
             let second = try await fixture.documents.issue(
                 DocumentRequest(kind: .statement, account: AccountID(2), period: Fixture.day), closedThrough: Fixture.closed, key: next,
                 by: AccountID(3), at: Fixture.later)
             #expect(Set(try await fixture.documents.keys().map(\.key)) == [fixture.key.publicKey, next.publicKey])
             #expect(try DocumentFile.verify(try await fixture.documents.file(1), key: fixture.key.publicKey).flaws == [])
             #expect(try DocumentFile.verify(try await fixture.documents.file(second.position), key: next.publicKey).flaws == [])
+        }
+    }
+
+    @Test func aLostKeyIsNotReplacedSilently() async throws {
+        try await Fixture.with { fixture in
+            let first = fixture.folder.file("first.key")
+            let made = try await fixture.documents.signingKey(file: first)
+            #expect(try await fixture.documents.signingKey(file: first).publicKey == made.publicKey)
+            // With it the market has a key.
+            _ = try await fixture.issue(1)
+            let lost = fixture.folder.file("lost.key")
+            let error = await #expect(throws: DocumentError.self) { _ = try await fixture.documents.signingKey(file: lost) }
+            #expect(error?.description.contains(lost) == true)
+            #expect(error?.description.contains("--signing-key") == true)
+            #expect(!SigningKey.isThere(lost))
+            let rotated = try await fixture.documents.signingKey(file: lost, isNew: true)
+            #expect(rotated.publicKey != fixture.key.publicKey)
+            #expect(try await fixture.documents.signingKey(file: lost).publicKey == rotated.publicKey)
+            // Never over a key that is there.
+            await #expect(throws: DocumentError.self) { _ = try await fixture.documents.signingKey(file: lost, isNew: true) }
         }
     }
 
@@ -113,6 +133,26 @@ import Units
                 day = period.next
             }
             #expect(lines > 20)
+        }
+    }
+
+    @Test(arguments: [("line", "toMinute"), ("line", "fromLoss"), ("opening", "charge"), ("opening", "buyerFee")])
+    func numbersOutOfRangeAreRefused(_ type: String, _ name: String) async throws {
+        try await Fixture.with { fixture in
+            let buyer = try #require(try fixture.pairs().first).buyer
+            let path = fixture.folder.file("extract")
+            try await fixture.documents.extract(try await fixture.issue(buyer), path: path)
+            var records: [String] = []
+            try SpoolFile(reading: path).forEachLine { records.append(String(decoding: $0, as: UTF8.self)) }
+            let place = try #require(records.firstIndex { $0.contains("\"type\":\"\(type)\"") })
+            let number = try #require(try CanonicalJSON(Array(records[place].utf8)[...])[name]?.integer)
+            for extreme in [Int64.min, Int64.max] {
+                var changed = records
+                changed[place] = records[place].replacing("\"\(name)\":\(number),", with: "\"\(name)\":\(extreme),")
+                let file = try fixture.file(changed.map { Array($0.utf8) })
+                let error = #expect(throws: ExtractError.self) { try StatementRecomputation.run(extract: file) }
+                #expect(error?.line == place + 1)
+            }
         }
     }
 

@@ -40,6 +40,15 @@ struct ControlWorkerTests {
                 // The clock stands: nothing else happens on the accounts.
                 let now = market.clock.now
                 let minute = now.minute
+                // Something was billed that can be credited.
+                _ = try await market.database.write { connection in
+                    try connection.execute(
+                        """
+                        INSERT INTO settlement_lines (number, delivery, run, chunk, at, value_at, code, from_minute, to_minute,
+                            work, charge, seller_fee, buyer_fee, from_hold, from_available, from_loss, seller_short)
+                        VALUES (1, $1, 1, 0, $2, $2, 1, $3, $4, 1, 170, 0, 0, 170, 0, 0, 0)
+                        """, [.integer(delivery.rawValue), .integer(now.microseconds), .integer(minute), .integer(minute + 1)])
+                }
                 for (claimant, bearer, amount): (Int64, CreditBearer, Int64) in [(1, .market, 70), (2, .buyer, 30), (1, .seller, 100)] {
                     let dispute = try await store.open(
                         NewDispute(

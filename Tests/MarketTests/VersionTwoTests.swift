@@ -92,6 +92,8 @@ struct VersionTwoTests {
             let after = try await verify(storage)
             #expect(after.findings == [])
             #expect(after.tables == after.journal)
+            // The server does so at its start.
+            try await storage.withTables { tables in _ = try await LedgerChain(tables).complete { _, _ in } }
             let dump = try storage.dump()
             try await TableRebuilder(tables: storage.tables, journal: storage.journal).run(deposing: true)
             #expect(try storage.dump() == dump)

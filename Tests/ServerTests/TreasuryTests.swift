@@ -37,7 +37,7 @@ import Testing
         #expect(trial.int("total") == 0)
         #expect(trial.int("credit") == 600)
         let entries = try await market.api.call("GET", "/v1/ledger/entries", clerk).items
-        #expect(entries.count == 5)
+        #expect(entries.count == 4)
         #expect(entries.allSatisfy { ($0["hash"] as? String)?.count == 64 })
         let twice = try await market.api.call("POST", "/v1/deposits", boss, ["amount": 5, "reference": "wire"])
         #expect(twice.text("code") == "duplicateReference")

@@ -76,6 +76,17 @@ struct DisputeCaseTests {
         #expect(refusal(&dispute, .withdraw(note: ""), by: buyer) == nil)
     }
 
+    @Test(arguments: [(DisputeParty.buyer, CreditBearer.seller), (.seller, .market)])
+    func creditsAreAtMostWhatIsLeftOfTheBill(claimant: DisputeParty, bearer: CreditBearer) throws {
+        var dispute = opened(by: claimant)
+        let effect = try dispute.take(.credit(amount: Satoshis(40), bearer: bearer, note: ""), by: finance, isFinance: true)
+        try effect.check(left: Satoshis(40))
+        for (left, told): (Int64, Int64) in [(39, 39), (0, 0), (-5, 0)] {
+            #expect(throws: DisputeRefusal.creditAboveBill(left: Satoshis(told))) { try effect.check(left: Satoshis(left)) }
+        }
+        try DisputeEffect(role: .finance, status: .rejected).check(left: .zero)
+    }
+
     @Test func talkIsBounded() throws {
         var dispute = opened()
         for _ in 1...DisputeCase.mostSteps { _ = try dispute.take(.message("x"), by: buyer, isFinance: false) }

@@ -29,7 +29,7 @@ struct AuditTests {
     }
 
     /// Planted by other tests.
-    private static let elsewhere: Set = ["document.chain", "document.seal", "statement.balance"]
+    private static let elsewhere: Set = ["document.chain", "document.seal", "statement.balance", "trail.chain"]
 
     private static let share = """
         INSERT INTO shares (edge, epoch, number, received_at, rig, delivery, job, verdict, difficulty, billable, forwarded,
@@ -264,7 +264,18 @@ struct AuditTests {
             if engine == .postgres {
                 try books.storage.script(
                     """
-                    ALTER TABLE ledger_balances DROP CONSTRAINT ledger_balances_check;
+                    DO $$
+                    DECLARE
+                        old RECORD;
+                    BEGIN
+                        FOR old IN
+                            SELECT c.conrelid::regclass AS relation, c.conname AS name FROM pg_constraint c
+                            WHERE c.contype = 'c' AND c.coninhcount = 0 AND c.conrelid <> 0
+                              AND c.connamespace = current_schema()::regnamespace
+                        LOOP
+                            EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', old.relation, old.name);
+                        END LOOP;
+                    END $$;
                     """)
             }
             try books.storage.dropTriggers()

@@ -116,11 +116,16 @@ struct ControlStoreTests {
     @Test(arguments: Engine.allCases) func disputesAreOpenedAnsweredAndCredited(_ engine: Engine) async throws {
         try await Books.with(engine, seed: 21) { books in
             let store = ControlStore(books.database)
-            let line = try #require(try await ReportStore(books.database).settlementLines(account: nil, after: 0, limit: 1).first)
+            let lines = try await ReportStore(books.database).settlementLines(account: nil, after: 0, limit: 1000)
+            let line = try #require(lines.filter(\.code.isBilled).max { $0.charge < $1.charge })
+            let billed = line.charge + line.buyerFee
+            try #require(billed >= Satoshis(2))
+            let half = Satoshis(billed.rawValue / 2)
             let finance = AccountID(99)
             func new(by account: AccountID, isFinance: Bool = false, claimant: DisputeParty? = nil) -> NewDispute {
                 NewDispute(
-                    subject: .line(line.number), by: account, isFinance: isFinance, claimant: claimant, claimed: Satoshis(50), reason: "why")
+                    subject: .line(line.number), by: account, isFinance: isFinance, claimant: claimant,
+                    claimed: Satoshis.supply, reason: "why")
             }
             let time = line.settledAt + .seconds(3600)
             #expect(await refusal { _ = try await store.open(new(by: AccountID(77)), once: nil, at: time) } == .lineUnknown)
@@ -139,7 +144,11 @@ struct ControlStoreTests {
             #expect(try await store.disputes(of: nil, after: number, limit: 10).map(\.number) == [second])
 
             try await store.step(.message("no"), in: number, by: line.seller, isFinance: false, once: nil, at: time)
-            let credit = DisputeStep.credit(amount: Satoshis(20), bearer: .seller, note: "half")
+            let above = DisputeStep.credit(amount: billed + Satoshis(1), bearer: .seller, note: "all and more")
+            #expect(await refusal {
+                try await store.step(above, in: number, by: finance, isFinance: true, once: nil, at: time)
+            } == .dispute(.creditAboveBill(left: billed)))
+            let credit = DisputeStep.credit(amount: half, bearer: .seller, note: "half")
             for _ in 1...2 { try await store.step(credit, in: number, by: finance, isFinance: true, once: repeatable("c"), at: time) }
             #expect(await refusal {
                 try await store.step(.message("x"), in: number, by: line.buyer, isFinance: false, once: nil, at: time)
@@ -147,22 +156,45 @@ struct ControlStoreTests {
             #expect(await refusal {
                 try await store.step(credit, in: second, by: finance, isFinance: true, once: nil, at: time)
             } == .dispute(.ownCase))
+            // The seller's bound is the work that was sold, not what is claimed.
+            let sold = await refusal {
+                try await store.step(
+                    .credit(amount: Satoshis.supply, bearer: .market, note: "all"), in: second, by: AccountID(98), isFinance: true,
+                    once: nil, at: time)
+            }
+            guard case .dispute(.creditAboveBill(let most))? = sold else {
+                Issue.record("a seller is credited more than was sold: \(String(describing: sold))")
+                return
+            }
+            #expect(most > .zero && most < Satoshis(1_000_000))
             try await store.step(
-                .credit(amount: Satoshis(50), bearer: .market, note: "all"), in: second, by: AccountID(98), isFinance: true, once: nil,
+                .credit(amount: most, bearer: .market, note: "all"), in: second, by: AccountID(98), isFinance: true, once: nil,
                 at: time)
             let record = try #require(try await store.dispute(number))
             #expect(record.dispute.status == .credited)
             #expect(record.events.map(\.kind) == [.message, .credited])
-            #expect(record.events.last?.credited == Satoshis(20))
+            #expect(record.events.last?.credited == half)
             #expect(record.credit?.number == 1)
             #expect(record.credit?.isBooked == false)
             let credits = try await store.credits(after: 0, limit: 10)
             #expect(credits.map(\.number) == [1, 2])
-            #expect(credits.map(\.terms.charge.rawValue) == [-20, 50])
+            #expect(credits.map(\.terms.charge.rawValue) == [-half.rawValue, most.rawValue])
             #expect(credits.map(\.terms.isBorneByMarket) == [false, true])
             #expect(credits.map(\.approvedBy) == [finance, AccountID(98)])
             #expect(try await store.credits(after: 1, limit: 10).map(\.dispute) == [second])
             #expect(try await store.dispute(99) == nil)
+
+            // What was credited counts when the same line is disputed again.
+            let third = try await store.open(new(by: line.buyer), once: nil, at: time)
+            let rest = billed - half
+            for (amount, expected): (Satoshis, ControlRefusal?) in [
+                (rest + Satoshis(1), .dispute(.creditAboveBill(left: rest))), (rest, nil),
+            ] {
+                let step = DisputeStep.credit(amount: amount, bearer: .market, note: "rest")
+                #expect(await refusal {
+                    try await store.step(step, in: third, by: finance, isFinance: true, once: nil, at: time)
+                } == expected)
+            }
         }
     }
 

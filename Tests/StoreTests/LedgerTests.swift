@@ -221,7 +221,23 @@ struct LedgerStoreTests {
                     paged += page
                 }
                 #expect(paged == expected)
+                try await checkTotals(paged, of: account, reports)
             }
+            try await checkTotals(all, of: nil, reports)
+            #expect(try await reports.newestLedgerEntry() == Int64(all.count))
+        }
+    }
+
+    /// Of all entries, and of those within some bounds.
+    private func checkTotals(_ listed: [ChainedEntry], of account: AccountID?, _ reports: ReportStore) async throws {
+        for (first, last): (Int64, Int64) in [(0, .max), (3, 20), (9, 9)] {
+            var expected = LedgerTotals()
+            for chained in listed where chained.entry.id > first && chained.entry.id <= last {
+                expected.entries += 1
+                expected.postings += Int64(chained.entry.postings.count)
+                for posting in chained.entry.postings { expected.sum += Int128(posting.amount.rawValue) }
+            }
+            #expect(try await reports.ledgerTotals(account: account, after: first, through: last) == expected)
         }
     }
 

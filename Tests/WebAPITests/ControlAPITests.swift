@@ -34,7 +34,7 @@ import Units
                         line = try storage.query(
                             """
                             SELECT l.number, d.id, d.opened_at FROM settlement_lines l JOIN deliveries d ON d.id = l.delivery
-                            WHERE d.buyer = 1 AND d.seller = 2 ORDER BY l.number LIMIT 1
+                            WHERE d.buyer = 1 AND d.seller = 2 AND l.code <= 3 AND l.charge + l.buyer_fee >= 3 ORDER BY l.number LIMIT 1
                             """
                         ).first.map { Line(number: try $0.int64(0), delivery: try $0.int64(1), minute: try $0.int64(2) / 60_000_000) }
                     }
@@ -52,7 +52,7 @@ import Units
 
     @Test(arguments: Engine.allCases) func aDisputeFromItsOpeningToItsCredit(engine: Engine) async throws {
         try await withHistory(engine) { (client, line, _, store) async throws in
-            let body = #"{"line":\#(line.number),"amount":40,"reason":"Nothing came."}"#
+            let body = #"{"line":\#(line.number),"amount":1000000,"reason":"Nothing came."}"#
             let opened = try await client.post("/v1/disputes", as: .buyer, body, key: "k")
             #expect(opened.status == 201)
             #expect(opened.headers[.location] == "/v1/disputes/1")
@@ -65,12 +65,15 @@ import Units
             let answer = #"{"text":"It did."}"#
             #expect(try await client.post("/v1/disputes/1/messages", as: .seller, answer)["status"].text == "answered")
             #expect(try await client.post("/v1/disputes/1/messages", as: .finance, answer)["events"].items.count == 2)
-            let decision = #"{"outcome":"credited","amount":30,"bearer":"seller","note":"Half of it."}"#
+            let decision = #"{"outcome":"credited","amount":3,"bearer":"seller","note":"Half of it."}"#
             for caller in [Caller.buyer, .seller] {
                 #expect(try await client.post("/v1/disputes/1/resolve", as: caller, decision).code == "roleMissing")
             }
             #expect(try await client.post(
-                "/v1/disputes/1/resolve", as: .finance, decision.replacing("30", with: "41")).code == "creditOutOfRange")
+                "/v1/disputes/1/resolve", as: .finance, decision.replacing(":3,", with: ":1000001,")).code == "creditOutOfRange")
+            let above = try await client.post("/v1/disputes/1/resolve", as: .finance, decision.replacing(":3,", with: ":1000000,"))
+            #expect(above.status == 422)
+            #expect(above.code == "creditAboveBill")
             #expect(try await client.post(
                 "/v1/disputes/1/resolve", as: .finance, decision.replacing("seller", with: "buyer")).code == "creditBearerIsClaimant")
             let resolved = try await client.post("/v1/disputes/1/resolve", as: .finance, decision, key: "r")
@@ -79,10 +82,10 @@ import Units
             #expect(resolved["credit", "isBooked"].bool == false)
             #expect(try await client.post("/v1/disputes/1/resolve", as: .finance, decision, key: "r").text == resolved.text)
             #expect(try await client.post("/v1/disputes/1/resolve", as: .finance, decision).code == "disputeClosed")
-            #expect(try await store.credits(after: 0, limit: 9).map(\.terms.charge.rawValue) == [-30])
+            #expect(try await store.credits(after: 0, limit: 9).map(\.terms.charge.rawValue) == [-3])
             // All that finance did is in the trail, refusals too.
             let acts = try await client.get("/v1/audit-trail?action=POST", as: .admin)["items"].items
-            #expect(acts.compactMap { $0["status"].int } == [201, 422, 422, 200, 200, 409])
+            #expect(acts.compactMap { $0["status"].int } == [201, 422, 422, 422, 200, 200, 409])
             #expect(acts.last?["code"].text == "disputeClosed")
         }
     }

@@ -52,6 +52,18 @@ extension MemoryMarket {
         }
     }
 
+    func newestLedgerEntry() async throws -> Int64 { try table { $0.ledger.entries.last?.id ?? 0 } }
+
+    func ledgerTotals(account: AccountID?, after cursor: Int64, through end: Int64) async throws -> LedgerTotals {
+        var totals = LedgerTotals()
+        for chained in try await ledgerEntries(account: account, after: cursor, limit: .max) where chained.entry.id <= end {
+            totals.entries += 1
+            totals.postings += Int64(chained.entry.postings.count)
+            for posting in chained.entry.postings { totals.sum += Int128(posting.amount.rawValue) }
+        }
+        return totals
+    }
+
     func trialBalance(asOf: Timestamp?, _ basis: LedgerBasis) async throws -> [LedgerBalance] {
         try table { inside in
             inside.ledger.sums { asOf == nil || (basis == .value ? $0.valueAt : $0.at) <= asOf! }

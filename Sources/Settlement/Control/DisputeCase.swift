@@ -56,28 +56,47 @@ public enum DisputeStep: Hashable, Sendable {
 }
 
 /// Why a step is refused; nothing changed.
-public enum DisputeRefusal: String, Error, Hashable, Sendable, CaseIterable {
+public enum DisputeRefusal: Error, Hashable, Sendable {
     /// To be answered as if there were no such dispute.
-    case notConcerned = "disputeUnknown"
-    case closed = "disputeClosed"
-    case financeOnly = "disputeFinanceOnly"
+    case notConcerned
+    case closed
+    case financeOnly
     /// Who decides is neither a party nor the one who opened it.
-    case ownCase = "disputeOwnCase"
-    case claimantOnly = "disputeClaimantOnly"
+    case ownCase
+    case claimantOnly
     /// Above what was claimed, or not positive.
-    case amountOutOfRange = "creditOutOfRange"
+    case amountOutOfRange
+    /// Above what is left of the bill after all credits for the same work.
+    case creditAboveBill(left: Satoshis)
     /// Nobody pays themselves.
-    case bearerIsClaimant = "creditBearerIsClaimant"
-    case tooManyMessages = "disputeTooLong"
+    case bearerIsClaimant
+    case tooManyMessages
     /// The time for objections is over; finance may open it.
-    case windowOver = "disputeWindowOver"
+    case windowOver
     /// The interval is not within the delivery's time, or not over yet.
-    case intervalOutOfRange = "disputeIntervalOutOfRange"
+    case intervalOutOfRange
     /// There is an open one by this party about the same work.
-    case alreadyOpen = "disputeAlreadyOpen"
-    case tooManyOpen = "disputeTooManyOpen"
+    case alreadyOpen
+    case tooManyOpen
 
-    public var code: String { rawValue }
+    /// Stable, for programs.
+    public var code: String {
+        switch self {
+        case .notConcerned: "disputeUnknown"
+        case .closed: "disputeClosed"
+        case .financeOnly: "disputeFinanceOnly"
+        case .ownCase: "disputeOwnCase"
+        case .claimantOnly: "disputeClaimantOnly"
+        case .amountOutOfRange: "creditOutOfRange"
+        case .creditAboveBill: "creditAboveBill"
+        case .bearerIsClaimant: "creditBearerIsClaimant"
+        case .tooManyMessages: "disputeTooLong"
+        case .windowOver: "disputeWindowOver"
+        case .intervalOutOfRange: "disputeIntervalOutOfRange"
+        case .alreadyOpen: "disputeAlreadyOpen"
+        case .tooManyOpen: "disputeTooManyOpen"
+        }
+    }
 }
 
 /// What a credit books.
@@ -103,6 +122,12 @@ public struct DisputeEffect: Hashable, Sendable {
         self.role = role
         self.status = status
         self.credit = credit
+    }
+
+    /// Refuses a credit above what the work's bill and the credits before it leave.
+    public func check(left: Satoshis) throws(DisputeRefusal) {
+        guard let credit, credit.charge.rawValue.magnitude > max(0, left.rawValue).magnitude else { return }
+        throw .creditAboveBill(left: max(.zero, left))
     }
 }
 

@@ -112,7 +112,7 @@ public struct Audit: Sendable {
     /// What edges reported: a snapshot a step.
     private static let metered: [any AuditPass] = [BatchPass(), BilledWorkPass(), SlotPass(), HeaderPass()]
     /// What others check a part at a time.
-    private static let derived: [DerivedCheck] = [.chain, .snapshots]
+    private static let derived: [DerivedCheck] = [.chain, .snapshots, .trail]
 
     private static func run(
         _ pass: any AuditPass, _ options: AuditOptions, _ connection: any SQLConnection,

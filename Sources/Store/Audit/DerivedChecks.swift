@@ -1,7 +1,7 @@
 internal import Database
 internal import Units
 
-/// An invariant of tables that derive from the ledger, checked by those who know them.
+/// An invariant of tables that derive from the ledger or are chained by themselves, checked by those who know them.
 struct DerivedCheck: Sendable {
     var invariant: AuditInvariant
     var run: @Sendable (Database, inout AuditTally) async throws -> Void
@@ -29,5 +29,14 @@ struct DerivedCheck: Sendable {
                 "\(AuditText.account(kind: difference.kind, owner: difference.owner)) on \(difference.until), by \(difference.basis)",
                 found: "\(difference.excess.rawValue) more than the postings")
         }
+    }
+
+    static let trail = DerivedCheck(
+        invariant: AuditInvariant("trail.chain", "the audit trail is complete and unchanged")
+    ) { database, tally in
+        guard try await database.read({ try $0.hasTable("audit_trail") }) else { return }
+        tally.looked("trail.chain", try await database.read { try $0.count("SELECT count(*) FROM audit_trail") })
+        guard let number = try await ControlStore(database).firstTrailFlaw() else { return }
+        tally.broken("trail.chain", "row \(number) of the audit trail", found: "it is missing, or not what was written")
     }
 }

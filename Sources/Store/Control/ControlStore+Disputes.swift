@@ -24,6 +24,7 @@ extension ControlStore: DisputeRecords {
                 do throws(DisputeRefusal) { effect = try record.dispute.take(step, by: account, isFinance: isFinance) } catch {
                     throw ControlRefusal.dispute(error)
                 }
+                if effect.credit != nil { try CreditBound.check(effect, record, connection) }
                 try DisputeRow.insert(step, effect, in: record, by: account, at: time, connection)
                 return dispute
             }
@@ -169,6 +170,87 @@ private struct DisputeOpening {
         for row in open where try row.int64(0) == delivery.rawValue {
             guard try !(row.int64(1)..<(row.int64(2))).overlaps(interval) else { throw DisputeRefusal.alreadyOpen }
         }
+    }
+}
+
+/// What may yet be credited for the work that a dispute is about.
+///
+/// Credits to the same side of the same delivery count, decided ones too, when their interval overlaps that of the lines in
+/// question: whatever is disputed in whatever order, all credits are at most all that was billed.
+private struct CreditBound {
+    private let record: DisputeRecord
+    private let connection: any SQLConnection
+
+    /// Refuses a credit above it.
+    static func check(_ effect: DisputeEffect, _ record: DisputeRecord, _ connection: any SQLConnection) throws {
+        let bound = CreditBound(record: record, connection: connection)
+        let left = try bound.left()
+        do throws(DisputeRefusal) { try effect.check(left: left) } catch { throw ControlRefusal.dispute(error) }
+    }
+
+    private func left() throws -> Satoshis {
+        switch record.dispute.claimant {
+        case .buyer: return try min(leftOfBill(), leftOfLine() ?? Satoshis.supply)
+        case .seller: return try sold() - credited(in: record.interval)
+        }
+    }
+
+    /// Charges and buyer's fees of all lines that overlap the interval, less the credits that overlap those lines.
+    private func leftOfBill() throws -> Satoshis {
+        let row = try connection.queryOne(
+            """
+            SELECT CAST(coalesce(sum(l.charge + l.buyer_fee), 0) AS BIGINT), min(l.from_minute), max(l.to_minute)
+            FROM settlement_lines l
+            WHERE l.delivery = $1 AND l.from_minute < $3 AND l.to_minute > $2 AND l.code BETWEEN 1 AND 3
+            """, place(record.interval))
+        guard let row, let first = try row.optionalInt64(1), let end = try row.optionalInt64(2) else { return .zero }
+        let around = min(first, record.interval.lowerBound)..<max(end, record.interval.upperBound)
+        return Satoshis(try row.int64(0)) - (try credited(in: around))
+    }
+
+    /// The disputed line's charge and buyer's fee, less the credits for just this line; nil: an interval is disputed.
+    private func leftOfLine() throws -> Satoshis? {
+        guard let line = record.line else { return nil }
+        let billed = try amount(
+            "SELECT charge + buyer_fee FROM settlement_lines WHERE number = $1 AND code BETWEEN 1 AND 3", [.integer(line)])
+        let credited = try amount(
+            """
+            SELECT CAST(coalesce(sum(-c.charge), 0) AS BIGINT) FROM disputes d JOIN credits c ON c.dispute = d.number
+            WHERE d.line = $1 AND c.charge < 0
+            """, [.integer(line)])
+        return billed - credited
+    }
+
+    /// The charge of the work that the interval was sold for, with the excess that is billed at most.
+    private func sold() throws -> Satoshis {
+        let row = try connection.queryOne(
+            "SELECT \(TableColumns.delivery.joined(separator: ", ")) FROM deliveries WHERE id = $1", [.integer(record.delivery.rawValue)])
+        guard let row, let rules = try connection.marketRules() else { return .zero }
+        let delivery = try TableReader.delivery(row)
+        let work = Tariff.workCap(
+            delivery.hashrate, elapsed: Interval(microseconds: Int64(record.interval.count) * 60_000_000), allowance: .zero,
+            algorithm: rules.algorithm)
+        var terms = delivery.terms
+        terms.buyerFee = PartsPerMillion(0)
+        return Tariff.mostDebit(for: work, terms: terms, algorithm: rules.algorithm) ?? Satoshis.supply
+    }
+
+    /// To the claimant's side, of disputes whose interval overlaps this one.
+    private func credited(in interval: Range<Int64>) throws -> Satoshis {
+        let isTo = record.dispute.claimant == .buyer ? "c.charge < 0" : "c.charge > 0"
+        return try amount(
+            """
+            SELECT CAST(coalesce(sum(abs(c.charge)), 0) AS BIGINT) FROM credits c
+            WHERE c.delivery = $1 AND c.from_minute < $3 AND c.to_minute > $2 AND \(isTo)
+            """, place(interval))
+    }
+
+    private func place(_ interval: Range<Int64>) -> [SQLValue] {
+        [.integer(record.delivery.rawValue), .integer(interval.lowerBound), .integer(interval.upperBound)]
+    }
+
+    private func amount(_ sql: String, _ parameters: [SQLValue]) throws -> Satoshis {
+        Satoshis(try connection.queryOne(sql, parameters)?.int64(0) ?? 0)
     }
 }
 

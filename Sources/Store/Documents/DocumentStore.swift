@@ -229,6 +229,17 @@ public struct DocumentStore: Sendable {
 
     // MARK: - Keys
 
+    /// The key in a file. It is made there only if this market never had one, or if a new one is asked for.
+    ///
+    /// - Parameter isNew: make a key; the file must not be there
+    /// - Throws: `DocumentError`, also when the file is missing and the market has signed with a key before
+    public func signingKey(file: String, isNew: Bool = false) async throws -> SigningKey {
+        if isNew { return try SigningKey(making: file) }
+        if SigningKey.isThere(file) { return try SigningKey(file: file) }
+        let hasNone = try await keys().isEmpty
+        return try hasNone ? SigningKey(making: file) : SigningKey(file: file)
+    }
+
     private static func register(_ key: PublicSigningKey, at: Timestamp, _ connection: any SQLConnection) throws {
         try connection.execute(
             "INSERT INTO signing_keys (id, public_key, first_used) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",

@@ -48,6 +48,19 @@ extension ReportStore {
         }
     }
 
+    public func newestLedgerEntry() async throws -> Int64 {
+        try await database.read { connection in
+            try connection.queryOne("SELECT coalesce(max(id), 0) FROM ledger_entries")?.int64(0) ?? 0
+        }
+    }
+
+    public func ledgerTotals(account: AccountID?, after cursor: Int64, through end: Int64) async throws -> LedgerTotals {
+        try await database.read { connection in
+            guard let account else { return try LedgerReader(connection).totals(after: cursor, through: end) }
+            return try LedgerReader(connection).totals(of: account, after: cursor, through: end)
+        }
+    }
+
     public func trialBalance(asOf: Timestamp?, _ basis: LedgerBasis) async throws -> [LedgerBalance] {
         try await database.read { connection in
             guard let asOf else { return try BalanceReader(connection, basis).present() }
@@ -77,6 +90,29 @@ private struct LedgerReader {
             "SELECT entry, hash FROM ledger_chain WHERE entry > $1 AND entry <= $2", [.integer(cursor), .integer(last.id)]
         ) { hashes[try $0.int64(0)] = try $0.blob(1) }
         return entries.map { ChainedEntry($0, hash: hashes[$0.id]) }
+    }
+
+    func totals(after cursor: Int64, through end: Int64) throws -> LedgerTotals {
+        try totals(
+            """
+            SELECT (SELECT count(*) FROM ledger_entries e WHERE e.id > $1 AND e.id <= $2), count(*),
+                   CAST(coalesce(sum(p.amount), 0) AS BIGINT)
+            FROM ledger_postings p WHERE p.entry > $1 AND p.entry <= $2
+            """, [.integer(cursor), .integer(end)])
+    }
+
+    func totals(of account: AccountID, after cursor: Int64, through end: Int64) throws -> LedgerTotals {
+        try totals(
+            """
+            SELECT count(DISTINCT p.entry), count(*), CAST(coalesce(sum(p.amount), 0) AS BIGINT)
+            FROM ledger_postings p
+            WHERE p.entry > $1 AND p.entry <= $2 AND p.owner = $3 AND p.account_kind IN (1, 2, 7)
+            """, [.integer(cursor), .integer(end), .integer(account.rawValue)])
+    }
+
+    private func totals(_ sql: String, _ parameters: [SQLValue]) throws -> LedgerTotals {
+        guard let row = try connection.queryOne(sql, parameters) else { return LedgerTotals() }
+        return LedgerTotals(entries: try row.int64(0), postings: try row.int64(1), sum: Int128(try row.int64(2)))
     }
 
     /// Each kind of account is looked up by its own part of the index: a page costs the same however long the account's

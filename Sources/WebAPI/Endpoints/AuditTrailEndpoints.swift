@@ -15,7 +15,9 @@ enum AuditTrailEndpoints {
             actor: try query.integer("actor", in: 0...Int64.max).map { AccountID($0) }, action: query.text("action"),
             from: try query.time("from"), to: try query.time("to"))
         let isCSV = try query.isCSV()
-        let records = try await call.control { try await $0.trail(filter, after: page.after, limit: page.limit + (isCSV ? 0 : 1)) }
+        // A table is all of it, whatever page is asked for.
+        let size = isCSV ? Limits.reportPage : page.limit + 1
+        let records = try await call.control { try await $0.trail(filter, after: page.after, limit: size) }
         guard isCSV else {
             return try .json(Page(records.map { ($0.number, AuditModel($0)) }, limit: page.limit))
         }
@@ -24,7 +26,7 @@ enum AuditTrailEndpoints {
             header: [
                 "number", "at_utc", "actor", "actor_name", "action", "subject", "request", "sha256", "status", "code", "request_id",
                 "chain",
-            ], first: records, limit: page.limit, number: \.number, row: AuditModel.row
+            ], first: records, limit: Limits.reportPage, number: \.number, row: AuditModel.row
         ) { after, limit in
             try await call.control { try await $0.trail(filter, after: after, limit: limit) }
         }

@@ -39,11 +39,12 @@ enum IndexEndpoints {
                 .filter { value in end.map { value.place < $0 } ?? true }
         }
         let start = max(page.after, from - 1)
-        let found = try await values(start, page.limit + (isCSV ? 0 : 1))
+        // A table is all of it, whatever page is asked for.
+        let found = try await values(start, isCSV ? Limits.reportPage : page.limit + 1)
         let response =
             isCSV
             ? Response.csv(
-                "index-\(span)s", header: IndexModel.columns, first: found, limit: page.limit, number: \.place,
+                "index-\(span)s", header: IndexModel.columns, first: found, limit: Limits.reportPage, number: \.place,
                 row: { IndexModel.row($0, span) }, next: values)
             : try .json(Page(found.map { ($0.place, IndexModel($0, span)) }, limit: page.limit))
         return try await cached(response, call, span, from: start + 1, end: end, found)

@@ -2,6 +2,7 @@ internal import Exchange
 internal import HTTPTypes
 internal import Hummingbird
 internal import Ledger
+internal import Logging
 internal import Market
 internal import NIOCore
 internal import Units
@@ -61,27 +62,40 @@ enum LedgerEndpoints {
         return try .json(Page(found.map { ($0.entry.id, EntryModel($0)) }, limit: page.limit))
     }
 
-    /// All entries from the cursor on, page by page as the reader takes them, and a row of totals.
+    /// All entries from the cursor to the newest of now, page by page as the reader takes them, and a row of totals.
     ///
-    /// A table without the last row is not whole: reading went wrong on the way.
+    /// The totals are checked against the tables. A table without the last row is not whole: reading went wrong on the way.
     private static func table(of account: AccountID?, after cursor: Int64, _ call: Call) async throws -> Response {
-        // The first page is read before the answer starts, so that unreadable tables are a 503.
-        let first = try await call.report {
-            try await $0.ledgerEntries(account: account, after: cursor, limit: Limits.reportPage)
-        }
+        // Both are read before the answer starts, so that unreadable tables are a 503.
+        let end = try await call.report { try await $0.newestLedgerEntry() }
+        let first = try await listed(of: account, after: cursor, through: end, call)
         return Response(status: .ok, headers: csvHeaders("ledger.csv"), body: ResponseBody { writer in
             var table = EntryTable()
             var page = first
             try await writer.write(ByteBuffer(string: EntryTable.header))
             while let last = page.last {
                 try await writer.write(ByteBuffer(string: table.rows(page)))
-                page = try await call.report {
-                    try await $0.ledgerEntries(account: account, after: last.entry.id, limit: Limits.reportPage)
-                }
+                page = try await listed(of: account, after: last.entry.id, through: end, call)
             }
-            try await writer.write(ByteBuffer(string: table.totals))
+            let stored = try await call.report { try await $0.ledgerTotals(account: account, after: cursor, through: end) }
+            if stored == table.written {
+                try await writer.write(ByteBuffer(string: table.totals))
+            } else {
+                call.logger.error("a ledger table is not whole", metadata: ["written": "\(table.written)", "stored": "\(stored)"])
+            }
             try await writer.finish(nil)
         })
+    }
+
+    /// The next page of a table that ends with the entry `end`.
+    private static func listed(
+        of account: AccountID?, after cursor: Int64, through end: Int64, _ call: Call
+    ) async throws(Problem) -> [ChainedEntry] {
+        guard cursor < end else { return [] }
+        let page = try await call.report {
+            try await $0.ledgerEntries(account: account, after: cursor, limit: Limits.reportPage)
+        }
+        return page.filter { $0.entry.id <= end }
     }
 }
 
@@ -175,8 +189,8 @@ private struct EntryModel: Encodable {
 
 /// Entries as rows, one for each posting.
 private struct EntryTable {
-    private var entries: Int64 = 0
-    private var sum = Int128(0)
+    /// What was written so far.
+    private(set) var written = LedgerTotals()
 
     static let header = CSV.row([
         "entry", "booked_at_utc", "value_at_utc", "kind", "reference", "by_account", "reason", "account", "owner", "amount_sat", "hash",
@@ -186,10 +200,11 @@ private struct EntryTable {
         var text = ""
         for chained in page {
             let entry = chained.entry
-            entries += 1
+            written.entries += 1
+            written.postings += Int64(entry.postings.count)
             for posting in entry.postings {
                 let owner = posting.account.code.owner
-                sum += Int128(posting.amount.rawValue)
+                written.sum += Int128(posting.amount.rawValue)
                 text += CSV.row([
                     "\(entry.id)", entry.at.description, entry.valueAt.description, entry.kind.code, entry.reference,
                     entry.by.map { "\($0)" } ?? "", entry.reason ?? "", posting.account.kindCode,
@@ -200,5 +215,5 @@ private struct EntryTable {
         return text
     }
 
-    var totals: String { CSV.row(["total", "", "", "\(entries) entries", "", "", "", "", "", "\(sum)", ""]) }
+    var totals: String { CSV.row(["total", "", "", "\(written.entries) entries", "", "", "", "", "", "\(written.sum)", ""]) }
 }

@@ -78,10 +78,12 @@ enum ReconciliationEndpoints {
             area: try query.choice("area", ReconciliationArea.byCode), status: try query.choice("status", BreakStatus.byCode),
             assignee: try query.integer("assignee", in: 1...Int64.max).map { AccountID($0) })
         let isCSV = try query.isCSV()
-        let found = try await call.control { try await $0.breaks(filter, after: page.after, limit: page.limit + (isCSV ? 0 : 1)) }
+        // A table is all of it, whatever page is asked for.
+        let size = isCSV ? Limits.reportPage : page.limit + 1
+        let found = try await call.control { try await $0.breaks(filter, after: page.after, limit: size) }
         guard isCSV else { return try .json(Page(found.map { ($0.number, BreakModel($0)) }, limit: page.limit)) }
         return .csv(
-            "breaks", header: BreakModel.columns, first: found, limit: page.limit, number: \.number, row: BreakModel.row
+            "breaks", header: BreakModel.columns, first: found, limit: Limits.reportPage, number: \.number, row: BreakModel.row
         ) { after, limit in
             try await call.control { try await $0.breaks(filter, after: after, limit: limit) }
         }
