@@ -39,7 +39,8 @@ struct DeliveryReading {
         guard isFinal || assessed.billable > delivery.settledWork else { return nil }
         return AssessedTotal(
             delivery: delivery.id, fromMinute: interval.lowerBound,
-            toMinute: max(interval.upperBound, min(metered.lastMinute, latestMinute) + 1), billable: assessed.billable, fault: assessed.fault,
+            toMinute: max(interval.upperBound, min(metered.lastMinute, latestMinute) + 1), billable: assessed.billable,
+            fault: assessed.fault,
             late: late(assessed, before: interval.lowerBound, width: width, algorithm), isFinal: isFinal)
     }
 
@@ -77,7 +78,8 @@ struct DeliveryReading {
         else { return nil }
         let end = delivery.endedAt ?? delivery.expiresAt
         return AssessedTotal(
-            delivery: delivery.id, fromMinute: delivery.openedAt.minute, toMinute: max(end.minute, min(metered.lastMinute, latestMinute)) + 1,
+            delivery: delivery.id, fromMinute: delivery.openedAt.minute,
+            toMinute: max(end.minute, min(metered.lastMinute, latestMinute)) + 1,
             billable: assessed.billable, fault: assessed.fault, late: parts(of: sound(assessed), slots, width), overDelivery: over,
             faultExcess: excess, isFinal: true)
     }

@@ -40,7 +40,7 @@ public struct ServerConfiguration: Sendable {
 
     /// Whether each share becomes a row beside its slot, so that a bill can be traced to headers.
     public var rawShares = true
-    /// File of the key that documents are signed with, made when missing; nil: `signing.key` in the data folder.
+    /// File of the key that documents are signed with, made at the first issue; nil: `signing.key` in the data folder.
     public var signingKey: String?
 
     /// How long metered rows are kept.

@@ -106,7 +106,8 @@ struct ServeCommand: AsyncParsableCommand {
     var slotDays: Int64 = 400
 
     @Option(help: ArgumentHelp(
-        "File of the key that statements are signed with, made when missing. Default: signing.key in the data folder.", valueName: "file"))
+        "File of the key that statements are signed with, made at the first issue. Default: signing.key in the data folder.",
+        valueName: "file"))
     var signingKey: String?
 
     @Flag(help: "Write log lines as JSON.")
