@@ -63,6 +63,9 @@ extension MeterStore {
             }
             let first = try connection.queryOne("SELECT min(started_at) FROM settlement_runs WHERE program IS NOT NULL")
             progress.since = try first?.optionalInt64(0).map { Timestamp(microseconds: $0) }
+            if progress.finalThrough == nil, let since = progress.since {
+                progress.since = try min(since, MeterStore.firstBilled(connection) ?? since)
+            }
             let broken = try connection.queryOne(
                 """
                 SELECT \(MeterStore.runColumns) FROM settlement_runs
@@ -71,6 +74,17 @@ extension MeterStore {
             progress.brokenOff = try broken.map(MeterStore.run)
             return progress
         }
+    }
+
+    /// When the first delivery was opened that runs of this kind have billed: it may have been over before the first of them.
+    private static func firstBilled(_ connection: any SQLConnection) throws -> Timestamp? {
+        try connection.queryOne(
+            """
+            SELECT opened_at FROM deliveries WHERE id = (
+                SELECT min(delivery) FROM settlement_lines
+                WHERE run >= (SELECT min(run) FROM settlement_runs WHERE program IS NOT NULL))
+            """
+        ).map { Timestamp(microseconds: try $0.int64(0)) }
     }
 
     public func runs(before cursor: Int64?, limit: Int) async throws -> [SettlementRun] {
