@@ -176,7 +176,9 @@ let package = Package(
         .testTarget(name: "RoutingTests", dependencies: ["Routing", "Units", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "ExchangeTests",
-            dependencies: ["Exchange", "BinaryCoding", "OrderBook", "Ledger", "Settlement", "Units", "TestSupport"],
+            dependencies: [
+                "Exchange", "BinaryCoding", "OrderBook", "Ledger", "Settlement", "Units", "TestSupport", "ExchangeTestSupport",
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "WebAPITests",
@@ -209,8 +211,12 @@ let package = Package(
             name: "DatabaseTests", dependencies: ["Database", "MigrationFiles", "TestSupport"],
             swiftSettings: settings),
         .target(
+            name: "ExchangeTestSupport", dependencies: ["Exchange", "Units"], path: "Tests/ExchangeTestSupport",
+            swiftSettings: settings),
+        .target(
             name: "MarketTestSupport",
             dependencies: [
+                "ExchangeTestSupport",
                 "Market", "Store", "Exchange", "Ledger", "Metering", "Settlement", "Database", "MigrationFiles", "Units",
                 "TestSupport", logging,
             ],

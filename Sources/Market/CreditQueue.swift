@@ -20,16 +20,7 @@ public struct CreditQueue: Sendable {
 
     /// Runs at every interval until its task is cancelled.
     public func run(every interval: Duration) async {
-        while !Task.isCancelled {
-            do {
-                try await Task.sleep(for: interval)
-                try await runOnce()
-            } catch is CancellationError {
-                return
-            } catch {
-                logger.error("credits were not booked; the next run makes up for it", metadata: ["detail": "\(error)"])
-            }
-        }
+        await repeatedly(after: { interval }, "credits were not booked; the next run makes up for it", logger) { try await runOnce() }
     }
 
     /// Books all that wait. Repeating it changes nothing: the market takes no other number than the next.

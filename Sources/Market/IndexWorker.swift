@@ -48,16 +48,7 @@ public struct IndexWorker: Sendable {
 
     /// Runs at every interval until its task is cancelled.
     public func run(every interval: Duration) async {
-        while !Task.isCancelled {
-            do {
-                try await Task.sleep(for: interval)
-                try await runOnce()
-            } catch is CancellationError {
-                return
-            } catch {
-                logger.error("the index was not published; the next run makes up for it", metadata: ["detail": "\(error)"])
-            }
-        }
+        await repeatedly(after: { interval }, "the index was not published; the next run makes up for it", logger) { try await runOnce() }
     }
 
     /// Publishes all that may be by now.

@@ -35,16 +35,11 @@ public struct SettlementWorker: Sendable {
 
     /// Makes the runs that are due until its task is cancelled.
     public func run() async {
-        while !Task.isCancelled {
-            do {
-                try await Task.sleep(for: schedule.pause(from: clock()))
-                try await runOnce()
-                try await runFinal()
-            } catch is CancellationError {
-                return
-            } catch {
-                logger.error("settlement run failed; the next one makes up for it", metadata: ["detail": "\(error)"])
-            }
+        await repeatedly(
+            after: { schedule.pause(from: clock()) }, "settlement run failed; the next one makes up for it", logger
+        ) {
+            try await runOnce()
+            try await runFinal()
         }
     }
 

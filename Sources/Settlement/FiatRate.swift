@@ -86,20 +86,6 @@ public struct DailyRate: Hashable, Sendable {
     }
 }
 
-/// A line of an imported file that cannot be taken.
-public struct RateFlaw: Error, Hashable, Sendable, CustomStringConvertible {
-    /// From 1 on.
-    public var line: Int
-    public var reason: String
-
-    public init(line: Int, reason: String) {
-        self.line = line
-        self.reason = reason
-    }
-
-    public var description: String { "line \(line): \(reason)" }
-}
-
 /// Reads `date,currency,rate` files.
 public enum RateFile {
     /// At most so many rates in a file.
@@ -109,27 +95,27 @@ public enum RateFile {
     /// The rates of the file, or every line that is wrong.
     ///
     /// The first line may be the header. Fields may be in double quotes. Lines end with LF or CR LF; empty ones are passed over.
-    public static func read(_ bytes: [UInt8]) -> (rates: [(line: Int, rate: DailyRate)], flaws: [RateFlaw]) {
+    public static func read(_ bytes: [UInt8]) -> (rates: [(line: Int, rate: DailyRate)], flaws: [ImportFlaw]) {
         var rates: [(line: Int, rate: DailyRate)] = []
-        var flaws: [RateFlaw] = []
+        var flaws: [ImportFlaw] = []
         var seen: [String: Int] = [:]
         for (index, raw) in bytes.split(separator: 0x0a, omittingEmptySubsequences: false).enumerated() {
             let number = index + 1
             guard let text = String(validating: raw.last == 0x0d ? raw.dropLast() : raw, as: UTF8.self) else {
-                flaws.append(RateFlaw(line: number, reason: "not UTF-8"))
+                flaws.append(ImportFlaw(line: number, reason: "not UTF-8"))
                 continue
             }
             let line = index == 0 && text.first == "\u{feff}" ? String(text.dropFirst()) : text
             if line.isEmpty || (index == 0 && line.lowercased() == header) { continue }
             guard rates.count < mostRows, flaws.count < 100 else {
-                flaws.append(RateFlaw(line: number, reason: "more than \(mostRows) rates, or more than 100 wrong lines, in one file"))
+                flaws.append(ImportFlaw(line: number, reason: "more than \(mostRows) rates, or more than 100 wrong lines, in one file"))
                 break
             }
-            do throws(RateFlaw) {
+            do throws(ImportFlaw) {
                 let rate = try row(line, number)
                 let key = "\(rate.date) \(rate.currency)"
                 if let first = seen.updateValue(number, forKey: key) {
-                    throw RateFlaw(line: number, reason: "the same day and currency as in line \(first)")
+                    throw ImportFlaw(line: number, reason: "the same day and currency as in line \(first)")
                 }
                 rates.append((number, rate))
             } catch {
@@ -139,17 +125,17 @@ public enum RateFile {
         return (rates, flaws)
     }
 
-    private static func row(_ line: String, _ number: Int) throws(RateFlaw) -> DailyRate {
+    private static func row(_ line: String, _ number: Int) throws(ImportFlaw) -> DailyRate {
         let fields = line.split(separator: ",", omittingEmptySubsequences: false).map { field in
             field.count >= 2 && field.first == "\"" && field.last == "\"" ? String(field.dropFirst().dropLast()) : String(field)
         }
-        guard fields.count == 3 else { throw RateFlaw(line: number, reason: "\(fields.count) fields instead of date,currency,rate") }
+        guard fields.count == 3 else { throw ImportFlaw(line: number, reason: "\(fields.count) fields instead of date,currency,rate") }
         guard let date = AccountingPeriod(fields[0]), date.day != nil else {
-            throw RateFlaw(line: number, reason: "the date is not a day as 2026-11-30")
+            throw ImportFlaw(line: number, reason: "the date is not a day as 2026-11-30")
         }
-        guard DailyRate.isCurrency(fields[1]) else { throw RateFlaw(line: number, reason: "the currency is not three capital letters") }
+        guard DailyRate.isCurrency(fields[1]) else { throw ImportFlaw(line: number, reason: "the currency is not three capital letters") }
         guard let rate = FiatRate(fields[2]) else {
-            throw RateFlaw(line: number, reason: "the rate is not a positive decimal of at most 12 digits and 8 behind the point")
+            throw ImportFlaw(line: number, reason: "the rate is not a positive decimal of at most 12 digits and 8 behind the point")
         }
         return DailyRate(date: date, currency: fields[1], rate: rate)
     }

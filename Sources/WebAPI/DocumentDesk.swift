@@ -45,9 +45,9 @@ public struct RateImportOutcome: Hashable, Sendable {
     public var added: Int
     public var corrected: Int
     public var unchanged: Int
-    public var flaws: [RateFlaw]
+    public var flaws: [ImportFlaw]
 
-    public init(added: Int, corrected: Int, unchanged: Int, flaws: [RateFlaw]) {
+    public init(added: Int, corrected: Int, unchanged: Int, flaws: [ImportFlaw]) {
         self.added = added
         self.corrected = corrected
         self.unchanged = unchanged

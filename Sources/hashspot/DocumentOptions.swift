@@ -52,9 +52,14 @@ struct OutputOptions: ParsableArguments {
 extension DatabaseOptions {
     /// Opens the tables for `body`, and says in one line what went wrong.
     func withDocuments<T>(_ body: (DocumentStore) async throws -> T) async throws -> T {
+        try await withTables { try await body(DocumentStore($0)) }
+    }
+
+    /// As ``withDocuments(_:)``, for all tables.
+    func withTables<T>(_ body: (Database) async throws -> T) async throws -> T {
         let database = try await openTables()
         do {
-            let result = try await body(DocumentStore(database))
+            let result = try await body(database)
             await database.close()
             return result
         } catch {

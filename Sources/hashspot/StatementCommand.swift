@@ -326,17 +326,10 @@ extension DatabaseOptions {
     func recordDocuments<T>(
         _ action: String, subject: String, request: String, _ body: (DocumentStore) async throws -> T
     ) async throws -> T {
-        let database = try await openTables()
-        do {
-            let result = try await OperatorTrail(database).record(action, subject: subject, request: request) {
+        try await withTables { database in
+            try await OperatorTrail(database).record(action, subject: subject, request: request) {
                 try await body(DocumentStore(database))
             }
-            await database.close()
-            return result
-        } catch {
-            await database.close()
-            if error is CommandFailure { throw error }
-            throw CommandFailure(description: operatorText(error))
         }
     }
 }

@@ -1,5 +1,6 @@
 import BinaryCoding
 import Exchange
+import ExchangeTestSupport
 import Ledger
 import Testing
 import Units

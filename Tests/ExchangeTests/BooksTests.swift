@@ -1,4 +1,5 @@
 @testable import Exchange
+import ExchangeTestSupport
 import Ledger
 import Settlement
 import Testing

@@ -1,4 +1,5 @@
 import Exchange
+import ExchangeTestSupport
 import Ledger
 import OrderBook
 import TestSupport

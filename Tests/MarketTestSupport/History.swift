@@ -1,4 +1,5 @@
 public import Exchange
+internal import ExchangeTestSupport
 internal import Ledger
 public import Market
 internal import OrderBook

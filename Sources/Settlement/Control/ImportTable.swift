@@ -1,5 +1,5 @@
 /// What is wrong with a line of a file; lines count from 1.
-public struct ImportFlaw: Hashable, Sendable, CustomStringConvertible {
+public struct ImportFlaw: Error, Hashable, Sendable, CustomStringConvertible {
     public var line: Int
     public var reason: String
 

@@ -55,7 +55,7 @@ extension DocumentStore {
         public var added = 0
         public var corrected = 0
         public var unchanged = 0
-        public var flaws: [RateFlaw] = []
+        public var flaws: [ImportFlaw] = []
     }
 
     /// Imports a file of `date,currency,rate`, all of it or nothing.
@@ -94,7 +94,7 @@ extension DocumentStore {
         }
         if let known, reason == nil {
             guard result.flaws.count < 100 else { return }
-            result.flaws.append(RateFlaw(
+            result.flaws.append(ImportFlaw(
                 line: line, reason: "\(rate.date) \(rate.currency) is \(try known.text(0)) already: a correction needs a reason"))
             return
         }

@@ -1,13 +1,15 @@
-import Exchange
-import Units
+public import Exchange
+public import Units
 
 /// Rows of what left the state, as tables keep them.
-struct ClosedRows {
-    private(set) var deliveries: [DeliveryID: Delivery] = [:]
-    private(set) var orders: [OrderID: Order] = [:]
-    private(set) var billings: [BillingKey: Billing] = [:]
+public struct ClosedRows {
+    public private(set) var deliveries: [DeliveryID: Delivery] = [:]
+    public private(set) var orders: [OrderID: Order] = [:]
+    public private(set) var billings: [BillingKey: Billing] = [:]
 
-    mutating func take(_ changes: StateChanges) {
+    public init() {}
+
+    public mutating func take(_ changes: StateChanges) {
         Self.take(changes.deliveries, into: &deliveries)
         Self.take(changes.orders, into: &orders)
         Self.take(changes.billings, into: &billings)
@@ -23,7 +25,7 @@ struct ClosedRows {
     }
 
     /// A closed delivery with what the state does not have of its orders and totals; nil if it is not closed.
-    func closed(_ id: DeliveryID, _ state: MarketState) -> ClosedDelivery? {
+    public func closed(_ id: DeliveryID, _ state: MarketState) -> ClosedDelivery? {
         guard let delivery = deliveries[id], let billing = state.billings[delivery.billingKey] ?? billings[delivery.billingKey] else {
             return nil
         }
