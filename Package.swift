@@ -16,6 +16,8 @@ let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", pa
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let jwtKit = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
 let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
 
 let package = Package(
@@ -33,7 +35,9 @@ let package = Package(
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
     ],
     targets: [
         // L0: words.
@@ -123,7 +127,7 @@ let package = Package(
             name: "WebAPI",
             dependencies: [
                 "Units", "Exchange", "Market", "Metering", "OrderBook", "Ledger", "Settlement", crypto, logging, nioCore,
-                hummingbird, httpTypes,
+                hummingbird, httpTypes, cryptoExtras, jwtKit,
             ],
             resources: [.embedInCode("openapi.yaml")], swiftSettings: settings),
         .target(
@@ -132,6 +136,9 @@ let package = Package(
                 "Units", "BinaryCoding", "Stratum", "Exchange", "Metering", "Routing", "Market", "Store", "Database", "MigrationFiles",
                 "StratumProxy", "WebAPI", "Documents", "Settlement", logging, nioCore, hummingbird,
                 .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "HummingbirdHTTP2", package: "hummingbird"),
+                .product(name: "HummingbirdTLS", package: "hummingbird"),
+                asyncHTTPClient,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings),
@@ -142,7 +149,7 @@ let package = Package(
             name: "hashspot",
             dependencies: [
                 "Miner", "MiningPool", "Stratum", "Units", "Exchange", "Store", "Market", "Database", "Server", "Demo",
-                "Metering", "Settlement", "WebAPI", "Benchmarks", "Documents", crypto, logging, nioCore,
+                "Metering", "Settlement", "WebAPI", "Benchmarks", "Documents", crypto, logging, nioCore, asyncHTTPClient,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
