@@ -207,7 +207,7 @@ let package = Package(
             name: "ServerTests",
             dependencies: [
                 "Server", "Store", "Market", "Exchange", "Database", "Miner", "MiningPool", "ProofOfWork", "Stratum", "Units", "Routing",
-                "StratumProxy", "WebAPI", "TestSupport", logging, "hashspot",
+                "StratumProxy", "WebAPI", "TestSupport", crypto, logging, "hashspot",
             ],
             swiftSettings: settings),
         // Runs the program itself, as processes.

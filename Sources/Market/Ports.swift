@@ -38,7 +38,11 @@ public enum Role: String, Sendable, CaseIterable {
 public struct Principal: Hashable, Sendable {
     public var account: AccountID
     public var name: String
+    /// Those that the key carries.
     public var roles: Set<Role>
+    /// The key; nil where there is none.
+    public var key: KeyID?
+    public var grant = KeyGrant.all
 
     public init(account: AccountID, name: String, roles: Set<Role>) {
         self.account = account
@@ -47,10 +51,8 @@ public struct Principal: Hashable, Sendable {
     }
 }
 
-/// Accounts and API keys, in the database.
+/// Accounts, in the database.
 public protocol AccountDirectory: Sendable {
-    /// The owner of the key whose SHA-256 is `keyDigest`; nil when there is none.
-    func principal(keyDigest: [UInt8]) async throws -> Principal?
     /// Whether an account of this number exists.
     func exists(_ account: AccountID) async throws -> Bool
 }

@@ -104,8 +104,9 @@ public final class Server: Sendable {
             program: "hashspot \(EdgeContact.version)", logger: logger)
         let control = ControlStore(database, policy: ControlStore.Policy(disputeWindow: configuration.disputeWindow))
         var services = APIServices(
-            market: market.writer, directory: AccountStore(database), reports: ReportStore(database),
-            control: control, edge: live, verifier: verifier,
+            market: market.writer, directory: AccountStore(database),
+            keys: try await openKeys(configuration, database, making: true, logger), reports: ReportStore(database),
+            control: control, edge: live, verifier: verifier, access: configuration.access,
             secret: try folder.secret(), now: MarketService.systemClock, singlePersonDeposits: configuration.singlePersonDeposits,
             settlement: settlement)
         services.evidence = SettlementEvidenceStore(database)

@@ -3,6 +3,7 @@ public import Exchange
 public import Market
 public import Store
 public import Units
+public import WebAPI
 
 /// Everything that a server needs to know before it starts.
 public struct ServerConfiguration: Sendable {
@@ -23,6 +24,10 @@ public struct ServerConfiguration: Sendable {
     /// How rigs and pools are connected to.
     public var transport = StratumTransport()
     public var rules = MarketRules.sha256d
+    /// The file of master keys for secrets at rest; nil: `secrets.key` in the data folder, made when missing.
+    public var secretsKeyFile: String?
+    /// How requests to the API are admitted.
+    public var access = AccessSettings()
     /// Lets buyers name pools at private, loopback and link-local addresses.
     public var allowsPrivatePools = false
     /// Lets one person credit deposits; otherwise another must approve them.

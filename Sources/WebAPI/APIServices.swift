@@ -5,6 +5,7 @@ public import Units
 public struct APIServices: Sendable {
     public var market: any MarketGateway
     public var directory: any AccountDirectory
+    public var keys: any KeyDirectory
     public var reports: any MarketReports
     public var control: any ControlRecords
     public var edge: any LiveEdge
@@ -13,6 +14,8 @@ public struct APIServices: Sendable {
     public var evidence: (any SettlementEvidence)?
     /// Statements and what belongs to them; nil: such requests are answered 503.
     public var documents: (any DocumentDesk)?
+    /// How requests are admitted.
+    public var access: AccessSettings
     /// At least 32 random bytes, the same after a restart: rig passwords of repeatable requests derive from it.
     public var secret: [UInt8]
     /// For the lifetime of cached API keys, and for what depends on the time of day.
@@ -26,9 +29,9 @@ public struct APIServices: Sendable {
 
     /// - Precondition: `secret` has at least 32 bytes
     public init(
-        market: any MarketGateway, directory: any AccountDirectory, reports: any MarketReports,
-        control: any ControlRecords, edge: any LiveEdge, verifier: any PoolVerifying, secret: [UInt8],
-        now: @escaping @Sendable () -> Timestamp,
+        market: any MarketGateway, directory: any AccountDirectory, keys: any KeyDirectory, reports: any MarketReports,
+        control: any ControlRecords, edge: any LiveEdge, verifier: any PoolVerifying, access: AccessSettings = AccessSettings(),
+        secret: [UInt8], now: @escaping @Sendable () -> Timestamp,
         singlePersonDeposits: Bool = false,
         randomBytes: @escaping @Sendable (Int) -> [UInt8] = APIServices.systemRandomBytes,
         settlement: (any SettlementDesk)? = nil
@@ -36,6 +39,8 @@ public struct APIServices: Sendable {
         precondition(secret.count >= 32, "the API's secret is too short")
         self.market = market
         self.directory = directory
+        self.keys = keys
+        self.access = access
         self.reports = reports
         self.control = control
         self.edge = edge

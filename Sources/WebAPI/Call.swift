@@ -22,6 +22,8 @@ struct Call: Sendable {
     var parameters: Parameters
     var principal: Principal
     var body: [UInt8]
+    /// Is told when keys change.
+    var gate: Gate
     var logger: Logger
 
     var account: AccountID { principal.account }

@@ -42,7 +42,7 @@ extension Endpoint {
     static let all: [Endpoint] =
         MarketEndpoints.all + StaffEndpoints.all + PoolTargetEndpoints.all + RejectEndpoints.all + RigEndpoints.all + FarmEndpoints.all
         + OrderEndpoints.all + AccountOrderEndpoints.all + DeliveryEndpoints.all + MoneyEndpoints.all + ReportEndpoints.all
-        + FleetEndpoints.all + BlockEndpoints.all + EdgeEndpoints.all + TreasuryEndpoints.all + LedgerEndpoints.all
+        + FleetEndpoints.all + BlockEndpoints.all + EdgeEndpoints.all + KeyEndpoints.all + TreasuryEndpoints.all + LedgerEndpoints.all
         + SettlementLineEndpoints.all + DocumentEndpoints.all
         + AuditTrailEndpoints.all + DisputeEndpoints.all + IndexEndpoints.all + ReconciliationEndpoints.all
         + SettlementEndpoints.all

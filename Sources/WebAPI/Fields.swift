@@ -103,6 +103,24 @@ struct Fields {
         return text
     }
 
+    /// An array of so many strings of at most 64 bytes, without control characters; nil when it is absent or null.
+    func texts(_ name: String, count: ClosedRange<Int>) throws(Problem) -> [String]? {
+        guard let value = value(name) else { return nil }
+        guard case .array(let items) = value else { throw wrongType(name, "an array of strings", value) }
+        guard count.contains(items.count) else {
+            throw flaw(name, "fieldWrongLength", "This must have \(count.lowerBound) to \(count.upperBound) items.")
+        }
+        var texts: [String] = []
+        for (index, item) in items.enumerated() {
+            guard case .string(let text) = item else { throw wrongType("\(name)[\(index)]", "a string", item) }
+            guard text.utf8.count <= 64, text.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control }) else {
+                throw flaw("\(name)[\(index)]", "fieldWrongLength", "This must have at most 64 bytes and no control characters.")
+            }
+            texts.append(text)
+        }
+        return texts
+    }
+
     func choice<T>(_ name: String, _ choices: [String: T]) throws(Problem) -> T? {
         guard let value = value(name) else { return nil }
         guard case .string(let text) = value else { throw wrongType(name, "a string", value) }

@@ -69,6 +69,8 @@ enum Limits {
     static let trades = 1000
     static let defaultTrades = 100
     static let cachedKeys = 4096
+    /// Nonces of signed requests that are remembered, at about 40 bytes each.
+    static let nonces = 1 << 20
     static let verificationsAtOnce = 32
     static let verificationsPerAccount = 4
     /// Lines read from the tables at a time while a report is streamed.

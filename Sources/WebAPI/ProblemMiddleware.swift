@@ -9,8 +9,8 @@ struct ProblemMiddleware: RouterMiddleware {
     let endpoints: [Endpoint]
 
     func handle(
-        _ request: Request, context: BasicRequestContext,
-        next: (Request, BasicRequestContext) async throws -> Response
+        _ request: Request, context: APIContext,
+        next: (Request, APIContext) async throws -> Response
     ) async throws -> Response {
         do {
             return try await next(request, context)

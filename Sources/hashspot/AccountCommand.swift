@@ -22,7 +22,7 @@ enum RoleArgument: String, ExpressibleByArgument, CaseIterable {
 /// `hashspot account`: who may use the market.
 struct AccountCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "account", abstract: "Manage accounts.", subcommands: [Create.self])
+        commandName: "account", abstract: "Manage accounts.", subcommands: [Create.self, KeyCommand.self])
 
     /// `hashspot account create`
     struct Create: AsyncParsableCommand {

@@ -75,6 +75,8 @@ struct ServeCommand: AsyncParsableCommand {
 
     @OptionGroup var transportOptions: TransportOptions
 
+    @OptionGroup var accessOptions: AccessOptions
+
     @Option(help: """
         The market: sha256d (lots of 1 TH/s), scrypt (lots of 1 MH/s), or for processors demo (SHA-256d, lots of 100 kH/s) \
         and scrypt-demo (lots of 100 H/s).
@@ -164,6 +166,7 @@ struct ServeCommand: AsyncParsableCommand {
         configuration.stratumPort = stratumPort
         configuration.publicStratumURL = publicStratumURL
         configuration.transport = try transportOptions.transport()
+        try accessOptions.apply(to: &configuration)
         configuration.rules = market.rules
         configuration.allowsPrivatePools = allowPrivatePools
         configuration.singlePersonDeposits = singlePersonDeposits

@@ -83,6 +83,7 @@ struct RebuilderTests {
             #expect(names.subtracting(TableRebuilder.derivedTables).subtracting(kept)
                 .subtracting(["schema_migrations", "projector", "writer", "journal"])
                 // Of later schemas: what retention needs, notes within a transaction, logins, partitions.
+                .subtracting(["access_keys", "access_key_secrets", "access_key_requests"])
                 .subtracting(["retention", "waiting_replies", "ledger_unchecked", "reporting_logins"])
                 // What the meter notes for settlement: work that came late, or too late.
                 .subtracting(["late_slots", "expired_work"])

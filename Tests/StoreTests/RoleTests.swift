@@ -163,7 +163,7 @@ struct RoleTests {
         try await Books.with(.postgres, seed: 11) { books in
             for sql in [
                 "SELECT pool_password FROM pool_targets", "SELECT * FROM pool_targets", "SELECT password_digest FROM rigs",
-                "SELECT * FROM api_keys", "SELECT * FROM journal", "SELECT * FROM answers", "SELECT * FROM reporting_logins",
+                "SELECT * FROM api_keys", "SELECT * FROM access_keys", "SELECT * FROM access_key_secrets", "SELECT * FROM journal", "SELECT * FROM answers", "SELECT * FROM reporting_logins",
                 "DELETE FROM orders", "UPDATE orders SET lots = 1", "INSERT INTO deposits VALUES (1, 'x', 1)",
                 "SELECT hashspot_make_day('shares', 1)", "SELECT hashspot_drop_day('shares', 1)",
                 "SELECT * FROM shares_default", "SELECT * FROM meter_slots_default",

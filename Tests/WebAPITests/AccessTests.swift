@@ -15,7 +15,7 @@ import Units
         if caller == .admin || !path.hasPrefix("/v1/") { return true }
         return switch path.split(separator: "/")[1] {
         case "market": method == "GET"
-        case "book", "trades", "health", "deliveries", "balances", "reports", "blocks", "withdrawals": true
+        case "book", "trades", "health", "deliveries", "balances", "reports", "blocks", "withdrawals", "keys": true
         case "transfers": method == "GET" || path.hasSuffix("/cancel") || isFinance
         case "pool-targets", "orders": isBuyer || isSeller
         case "bids": isBuyer
@@ -109,9 +109,9 @@ import Units
         let authenticator = Authenticator(directory: world.directory, capacity: 2, now: { world.market.time })
         for _ in 1...2 {
             for caller in Caller.allCases {
-                let principal = try await authenticator.principal(
-                    [.authorization: "Bearer \(caller.key)"], logger: .init(label: "test"))
-                #expect(principal.account.rawValue == caller.account)
+                let claim = try Claim([.authorization: "Bearer \(caller.key)"])
+                let known = try await authenticator.known(claim, logger: .init(label: "test"))
+                #expect(known.credential.key.account.rawValue == caller.account)
             }
         }
         #expect(world.directory.lookupCount >= Caller.allCases.count)

@@ -58,6 +58,8 @@ import Testing
             "NewMessage": #"{"text":"x"}"#,
             "NewDisputeWithdrawal": #"{"note":"x"}"#,
             "NewDecision": #"{"outcome":"credited","amount":1,"bearer":"market","note":"x"}"#,
+            "NewKey": InputTests.body("/v1/keys"),
+            "NewRotation": #"{"overlapSeconds":60}"#,
             "NewDeposit": #"{"account":1,"amount":1,"reference":"x"}"#,
             "NewWithdrawal": #"{"account":1,"amount":1,"destination":"x"}"#,
             "NewAdjustment": #"{"postings":[{"account":"loss","owner":1,"amount":-1}],"reverses":1,"reason":"x"}"#,

@@ -50,6 +50,13 @@ import Testing
 
     static let writes = [
         Write(
+            path: "/v1/keys", caller: .roleless,
+            fields: [
+                ("label", "\"bot\""), ("kind", "\"signed\""), ("scopes", "[\"read\",\"trade\"]"),
+                ("networks", "[\"192.0.2.0/24\"]"), ("expiresAt", "\"2027-01-16T08:00:00Z\""),
+            ],
+            required: ["label", "scopes"], texts: ["label", "kind", "expiresAt"]),
+        Write(
             path: "/v1/pool-targets", caller: .buyer,
             fields: [("name", "\"n\""), ("url", "\"stratum+tcp://pool.example:3333\""), ("user", "\"u\""), ("password", "\"p\"")],
             required: ["name", "url", "user"], texts: ["name", "url", "user", "password"]),

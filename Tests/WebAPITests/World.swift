@@ -132,27 +132,6 @@ final class MemoryMarket: MarketGateway, MarketReports {
     func order(_ id: OrderID) async throws -> Order? { try table { $0.orders[id] } }
 }
 
-final class MemoryDirectory: AccountDirectory {
-    private let keys = Mutex<[[UInt8]: Principal]>([:])
-    private let lookups = Mutex(0)
-    private let isBroken = Mutex(false)
-
-    func add(_ key: String, _ principal: Principal) { keys.withLock { $0[APIKey.digest(key)] = principal } }
-    func revoke(_ key: String) { keys.withLock { $0[APIKey.digest(key)] = nil } }
-    func setBroken(_ value: Bool) { isBroken.withLock { $0 = value } }
-    var lookupCount: Int { lookups.withLock { $0 } }
-
-    func principal(keyDigest: [UInt8]) async throws -> Principal? {
-        if isBroken.withLock({ $0 }) { throw MemoryMarket.Broken() }
-        lookups.withLock { $0 += 1 }
-        return keys.withLock { $0[keyDigest] }
-    }
-
-    func exists(_ account: AccountID) async throws -> Bool {
-        keys.withLock { keys in keys.values.contains { $0.account == account } }
-    }
-}
-
 struct MemoryEdge: LiveEdge {
     private static let figures: LiveFigures = {
         var rejects = RejectCounts()
@@ -260,6 +239,7 @@ struct World: Sendable {
     /// Instead of the trail alone.
     var control: (any ControlRecords)?
     let desk = MemorySettlement()
+    var access = AccessSettings()
 
     init(_ rules: MarketRules? = minuteTerms, singlePersonDeposits: Bool = true) {
         self.singlePersonDeposits = singlePersonDeposits
@@ -272,7 +252,8 @@ struct World: Sendable {
 
     var services: APIServices {
         var services = APIServices(
-            market: market, directory: directory, reports: market, control: control ?? trail, edge: MemoryEdge(), verifier: verifier,
+            market: market, directory: directory, keys: directory, reports: market, control: control ?? trail, edge: MemoryEdge(),
+            verifier: verifier, access: access,
             secret: Array(repeating: 7, count: 32), now: { market.time },
             singlePersonDeposits: singlePersonDeposits, settlement: desk)
         services.documents = documents
