@@ -88,10 +88,16 @@ struct AccessDecisionTests {
         for _ in 0..<2000 {
             let bits = UInt32.random(in: .min ... .max, using: &random)
             let prefix = Int.random(in: 0...32, using: &random)
-            let base = prefix == 0 ? 0 : bits & ~(prefix == 32 ? 0 : UInt32.max >> UInt32(prefix))
-            let other = bits ^ (UInt32(1) << UInt32.random(in: 0...31, using: &random))
+            let host: UInt32 = prefix == 32 ? 0 : UInt32.max >> UInt32(prefix)
+            let base: UInt32 = bits & ~host
+            let flipped = UInt32.random(in: 0...31, using: &random)
+            let other: UInt32 = bits ^ (UInt32(1) << flipped)
             let network = try #require(IPNetwork("\(IPAddress(v4: base))/\(prefix)"), "seed \(seed)")
-            let isSame = (0..<prefix).allSatisfy { (other >> UInt32(31 - $0)) & 1 == (base >> UInt32(31 - $0)) & 1 }
+            var isSame = true
+            for bit in 0..<prefix {
+                let place = UInt32(1) << UInt32(31 - bit)
+                if other & place != base & place { isSame = false }
+            }
             #expect(network.contains(IPAddress(v4: other)) == isSame, "seed \(seed): \(network) \(IPAddress(v4: other))")
             #expect(network.contains(IPAddress(v4: bits)), "seed \(seed)")
         }
