@@ -105,7 +105,7 @@ struct NonceMemoryTests {
                 }
                 #expect(memory.count <= capacity, "seed \(seed)")
             }
-            #expect(fresh > 100, "seed \(seed) \(capacity)")
+            #expect(fresh > 10, "seed \(seed) \(capacity)")
         }
     }
 }
