@@ -128,6 +128,7 @@ let package = Package(
             dependencies: [
                 "Units", "Exchange", "Market", "Metering", "OrderBook", "Ledger", "Settlement", crypto, logging, nioCore,
                 hummingbird, httpTypes, cryptoExtras, jwtKit,
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             resources: [.embedInCode("openapi.yaml")], swiftSettings: settings),
         .target(
@@ -149,7 +150,7 @@ let package = Package(
             name: "hashspot",
             dependencies: [
                 "Miner", "MiningPool", "Stratum", "Units", "Exchange", "Store", "Market", "Database", "Server", "Demo",
-                "Metering", "Settlement", "WebAPI", "Benchmarks", "Documents", crypto, logging, nioCore, asyncHTTPClient,
+                "Metering", "Settlement", "WebAPI", "Benchmarks", "Documents", crypto, logging, nioCore, hummingbird, asyncHTTPClient,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
@@ -192,7 +193,7 @@ let package = Package(
             dependencies: [
                 "WebAPI", "Units", "Exchange", "Market", "Metering", "OrderBook", "Ledger", "Settlement", "Store", "Database", crypto,
                 logging, nioCore, hummingbird, httpTypes, "TestSupport", "MarketTestSupport",
-                .product(name: "HummingbirdTesting", package: "hummingbird"), .product(name: "Yams", package: "Yams"),
+                .product(name: "HummingbirdTesting", package: "hummingbird"), .product(name: "Yams", package: "Yams"), nioPosix,
             ],
             swiftSettings: settings),
         .testTarget(

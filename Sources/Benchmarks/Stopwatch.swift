@@ -45,6 +45,8 @@ struct Samples {
     private var values: [UInt32] = []
     private var isSorted = true
 
+    var count: Int { values.count }
+
     init(capacity: Int) { values.reserveCapacity(capacity) }
 
     @inline(__always)

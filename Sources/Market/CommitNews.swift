@@ -12,6 +12,8 @@ public struct CommitNews: Sendable {
     public var farms: Set<FarmID> = []
     /// Pool targets that are new.
     public var targets: Set<PoolTargetID> = []
+    /// For streams; nil while nobody follows them.
+    var feed: FeedNews?
 
     public init() {}
 
@@ -19,6 +21,7 @@ public struct CommitNews: Sendable {
 
     /// Notes what of the directory an event changes. Routes are known once the whole batch is in.
     mutating func note(_ event: Event, in state: MarketState) {
+        feed?.note(event, in: state)
         switch event {
         case .rigRegistered(let rig): rigs.insert(rig.id)
         case .poolTargetCreated(let target): targets.insert(target.id)

@@ -20,6 +20,8 @@ final class CommittedState: Sendable {
     /// Held while a batch is brought in, in parts between which there are reads: the projector wants whole batches.
     private let batch = Mutex(())
     private let lastPosition: Atomic<Int64>
+    /// Whether commits are noted for streams.
+    let isFollowed = Atomic(false)
 
     /// - Parameter state: tracks its changes from here on
     init(_ state: MarketState, position: Int64, at: Timestamp, stateHash: UInt64) {
@@ -31,6 +33,13 @@ final class CommittedState: Sendable {
         // Leaves the lock only as what `body` made of a value.
         nonisolated(unsafe) var result: T?
         content.withLock { result = body($0.state) }
+        return result!
+    }
+
+    /// Between two batches, with the position.
+    func readWhole<T>(_ body: (MarketState, Int64) -> T) -> T {
+        nonisolated(unsafe) var result: T?
+        batch.withLock { _ in content.withLock { result = body($0.state, $0.position) } }
         return result!
     }
 
@@ -51,10 +60,12 @@ final class CommittedState: Sendable {
         batch.withLock { _ in
             var moved: Set<RigID> = []
             var news = CommitNews()
+            if isFollowed.load(ordering: .acquiring) { news.feed = FeedNews() }
             for start in stride(from: 0, to: commands.count, by: CommittedState.commandsAtOnce) {
                 let part = commands[start..<min(start + CommittedState.commandsAtOnce, commands.count)]
                 content.withLock { CommittedState.evolve(&$0.state, part, &moved, &news) }
             }
+            news.feed?.close(at: row.last)
             let added = Appended(commands, first: row.first)
             return content.withLock { content in
                 // The writer's exchange has fired them; here nobody does.

@@ -30,6 +30,7 @@ public final class MarketWriter: MarketGateway {
     private let committer: Committer
     private let ended = Sleep()
     private let news: NewsOutlet
+    private let feed: FeedOutlet
 
     /// - Parameter onDeposed: called on a thread of the market's when another process has taken over: end the process
     init(
@@ -43,10 +44,13 @@ public final class MarketWriter: MarketGateway {
         queue = CommandQueue(most: configuration.mostWaiting, perChunk: configuration.mostInBatch)
         let news = NewsOutlet()
         self.news = news
+        let feed = FeedOutlet()
+        self.feed = feed
         committer = Committer(
             committed: committed, queue: queue, logger: logger,
             onCommit: { commit in
                 if !commit.isEmpty { news.send(commit) }
+                if let commit = commit.feed { feed.send(commit) }
                 projector.wake()
             },
             onDeposed: onDeposed)
@@ -130,6 +134,13 @@ public final class MarketWriter: MarketGateway {
     }
 
     public func read<T>(_ body: (MarketState) -> T) -> T { committed.read(body) }
+
+    public func committed<T>(_ body: (MarketState, Int64) -> T) -> T { committed.readWhole(body) }
+
+    public func onFeed(_ body: @escaping @Sendable (FeedNews) -> Void) {
+        feed.connect(body)
+        committed.isFollowed.store(true, ordering: .releasing)
+    }
 
     public func isProjected() async -> Bool {
         let position = committed.position
@@ -217,4 +228,12 @@ private final class NewsOutlet: Sendable {
 
     func connect(_ body: @escaping @Sendable (CommitNews) -> Void) { bodies.withLock { $0.append(body) } }
     func send(_ news: CommitNews) { for body in bodies.withLock({ $0 }) { body(news) } }
+}
+
+/// Where what streams follow goes.
+private final class FeedOutlet: Sendable {
+    private let bodies = Mutex<[@Sendable (FeedNews) -> Void]>([])
+
+    func connect(_ body: @escaping @Sendable (FeedNews) -> Void) { bodies.withLock { $0.append(body) } }
+    func send(_ news: FeedNews) { for body in bodies.withLock({ $0 }) { body(news) } }
 }

@@ -12,7 +12,7 @@ public enum GatewayError: Error, Hashable, Sendable {
 }
 
 /// The way to the market's single writer and to its committed state.
-public protocol MarketGateway: Sendable {
+public protocol MarketGateway: MarketFeed {
     /// Queues a command and answers after its commit.
     func submit(_ envelope: CommandEnvelope) async throws(GatewayError) -> Outcome
 
@@ -129,6 +129,13 @@ public protocol MarketReports: TreasuryReports {
     func deliveries(account: AccountID?, after cursor: Int64, limit: Int) async throws -> [DeliveryRow]
     /// An order's last image, closed and settled ones included; nil when there is no such order.
     func order(_ id: OrderID) async throws -> Order?
+    /// Fills before that of a delivery, newest first, at most `limit`.
+    func trades(before: DeliveryID, limit: Int) async throws -> [Trade]
+}
+
+extension MarketReports {
+    /// Where no tables are kept.
+    public func trades(before: DeliveryID, limit: Int) async throws -> [Trade] { [] }
 }
 
 /// Live figures of the embedded edge.

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import WebAPI
 
 /// How many connections the process's limit of open files has room for, so that no stranger can use it up.
 struct DescriptorBudget: Sendable {
@@ -28,5 +29,14 @@ struct DescriptorBudget: Sendable {
         }
         let requests = min(8192, open / 8)
         return DescriptorBudget(requests: requests, miners: open - requests - open / 16 - 192)
+    }
+}
+
+extension DescriptorBudget {
+    /// A quarter of the API's connections is kept for requests that are answered and done.
+    var streams: MarketStreams.Configuration {
+        var configuration = MarketStreams.Configuration()
+        configuration.mostReaders = min(configuration.mostReaders, requests * 3 / 4)
+        return configuration
     }
 }

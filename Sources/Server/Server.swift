@@ -108,7 +108,7 @@ public final class Server: Sendable {
             keys: try await openKeys(configuration, database, making: true, logger), reports: ReportStore(database),
             control: control, edge: live, verifier: verifier, access: configuration.access,
             secret: try folder.secret(), now: MarketService.systemClock, singlePersonDeposits: configuration.singlePersonDeposits,
-            settlement: settlement)
+            settlement: settlement, streams: try DescriptorBudget.current().streams)
         services.evidence = SettlementEvidenceStore(database)
         services.documents = ServedDocuments(
             store: DocumentStore(database), signingKeyFile: configuration.signingKeyFile, now: MarketService.systemClock)

@@ -46,6 +46,19 @@ public struct ReportStore: MarketReports {
         }
     }
 
+    public func trades(before: DeliveryID, limit: Int) async throws -> [Trade] {
+        try await database.read { connection in
+            let rows = try connection.query(
+                "SELECT id, opened_at, price, lots FROM deliveries WHERE id < $1 ORDER BY id DESC LIMIT $2",
+                [.integer(before.rawValue), .integer(Int64(limit))])
+            return try rows.map { row in
+                Trade(
+                    delivery: DeliveryID(try row.int64(0)), at: Timestamp(microseconds: try row.int64(1)),
+                    price: Price(try row.int64(2)), lots: Lots(try row.int64(3)))
+            }
+        }
+    }
+
     public func deliveries(account: AccountID?, after cursor: Int64, limit: Int) async throws -> [DeliveryRow] {
         let columns = TableColumns.delivery.map { "d.\($0)" }.joined(separator: ", ")
         let sums = MeterStore.countColumns.map { "CAST(coalesce(sum(s.\($0)), 0) AS BIGINT)" }.joined(separator: ", ")

@@ -16,6 +16,8 @@ public struct APIServices: Sendable {
     public var documents: (any DocumentDesk)?
     /// How requests are admitted.
     public var access: AccessSettings
+    /// Fed by the market; ``buildApplication(_:configuration:logger:onServerRunning:extend:)`` looks after them.
+    public let streams: MarketStreams
     /// At least 32 random bytes, the same after a restart: rig passwords of repeatable requests derive from it.
     public var secret: [UInt8]
     /// For the lifetime of cached API keys, and for what depends on the time of day.
@@ -34,7 +36,8 @@ public struct APIServices: Sendable {
         secret: [UInt8], now: @escaping @Sendable () -> Timestamp,
         singlePersonDeposits: Bool = false,
         randomBytes: @escaping @Sendable (Int) -> [UInt8] = APIServices.systemRandomBytes,
-        settlement: (any SettlementDesk)? = nil
+        settlement: (any SettlementDesk)? = nil,
+        streams: MarketStreams.Configuration = MarketStreams.Configuration()
     ) {
         precondition(secret.count >= 32, "the API's secret is too short")
         self.market = market
@@ -50,6 +53,7 @@ public struct APIServices: Sendable {
         self.singlePersonDeposits = singlePersonDeposits
         self.randomBytes = randomBytes
         self.settlement = settlement
+        self.streams = MarketStreams(market: market, epoch: now().microseconds / 1000, configuration: streams)
     }
 
     /// The operating system's generator.

@@ -12,6 +12,8 @@ struct OpenCall: Sendable {
     var services: APIServices
     var request: Request
     var logger: Logger
+    /// The peer's IP address, where it has one.
+    var address: String?
 }
 
 /// A request of somebody known and entitled, with its body read.

@@ -45,7 +45,7 @@ extension Endpoint {
         + FleetEndpoints.all + BlockEndpoints.all + EdgeEndpoints.all + KeyEndpoints.all + TreasuryEndpoints.all + LedgerEndpoints.all
         + SettlementLineEndpoints.all + DocumentEndpoints.all
         + AuditTrailEndpoints.all + DisputeEndpoints.all + IndexEndpoints.all + ReconciliationEndpoints.all
-        + SettlementEndpoints.all
+        + SettlementEndpoints.all + MarketDataEndpoints.all + StreamEndpoints.all
 }
 
 extension Principal {

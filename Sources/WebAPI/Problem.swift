@@ -68,6 +68,8 @@ enum Limits {
     static let passedOverSteps = 200
     static let trades = 1000
     static let defaultTrades = 100
+    /// Orders of an account whose places in the book are told at a time.
+    static let ownPlaces = 1000
     static let cachedKeys = 4096
     /// Nonces of signed requests that are remembered, at about 40 bytes each.
     static let nonces = 1 << 20

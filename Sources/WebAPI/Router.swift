@@ -30,8 +30,10 @@ public func buildApplication(
 ) -> Application<RouterResponder<APIContext>> {
     let router = buildRouter(services)
     extend(router)
-    return Application(
+    var application = Application(
         router: router, configuration: configuration, onServerRunning: onServerRunning, logger: logger)
+    application.addServices(StreamKeeper(streams: services.streams, reports: services.reports, logger: application.logger))
+    return application
 }
 
 /// Lets requests through to their endpoints: key, role, body, in this order.
@@ -50,7 +52,7 @@ private struct Dispatcher: Sendable {
     func answer(_ request: Request, _ context: APIContext, _ endpoint: Endpoint) async throws -> Response {
         switch endpoint.handler {
         case .open(let handle):
-            return try await handle(OpenCall(services: services, request: request, logger: context.logger))
+            return try await handle(OpenCall(services: services, request: request, logger: context.logger, address: context.remoteAddress?.ipAddress))
         case .keyed(let roles, let handle):
             let (principal, body) = try await gate.admit(Knock(request, context, endpoint, roles), logger: context.logger) {
                 try await self.body(of: request)

@@ -11,7 +11,8 @@ struct BenchCommand: AsyncParsableCommand {
         discussion: "docs/benchmarks.md says what is measured and how to read it.",
         subcommands: [
             BookBenchCommand.self, ExchangeBenchCommand.self, CommitBenchCommand.self, IntakeBenchCommand.self,
-            ProxyBenchCommand.self, ProxyBenchEdgeCommand.self, ShareBenchCommand.self, SettleBenchCommand.self,
+            ProxyBenchCommand.self, ProxyBenchEdgeCommand.self, ShareBenchCommand.self, SettleBenchCommand.self, APIBenchCommand.self,
+            APIBenchServerCommand.self,
         ])
 }
 

@@ -15,7 +15,8 @@ import Units
         if caller == .admin || !path.hasPrefix("/v1/") { return true }
         return switch path.split(separator: "/")[1] {
         case "market": method == "GET"
-        case "book", "trades", "health", "deliveries", "balances", "reports", "blocks", "withdrawals", "keys": true
+        case "stream": !path.hasSuffix("rigs") || isSeller
+        case "book", "trades", "candles", "ticker", "health", "deliveries", "balances", "reports", "blocks", "withdrawals", "keys": true
         case "transfers": method == "GET" || path.hasSuffix("/cancel") || isFinance
         case "pool-targets", "orders": isBuyer || isSeller
         case "bids": isBuyer

@@ -325,7 +325,9 @@ import Testing
     @Test(arguments: [
         ("/v1/book?levels=0", "levels"), ("/v1/book?levels=501", "levels"), ("/v1/book?levels=x", "levels"), ("/v1/book?depth=1", "depth"),
         ("/v1/book?levels=%2B5", "levels"), ("/v1/book?levels", "levels"), ("/v1/book?levels=1&levels=2", "levels"),
-        ("/v1/trades?limit=0", "limit"), ("/v1/trades?limit=1001", "limit"), ("/v1/trades?cursor=1", "cursor"), ("/v1/rigs?farm=0", "farm"),
+        ("/v1/trades?limit=0", "limit"), ("/v1/trades?limit=1001", "limit"), ("/v1/trades?cursor=0", "cursor"),
+        ("/v1/candles?interval=2m", "interval"), ("/v1/candles?before=now", "before"),
+        ("/v1/ticker?x=1", "x"), ("/v1/stream/book?levels=1", "levels"), ("/v1/rigs?farm=0", "farm"),
         ("/v1/orders/cancel-after?x=1", "x"), ("/v1/farms/1?x=1", "x"), ("/v1/bids?limit=0", "limit"), ("/v1/bids?limit=501", "limit"), ("/v1/bids?limit=9223372036854775808", "limit"),
         ("/v1/bids?cursor=-1", "cursor"), ("/v1/bids?cursor=abc", "cursor"), ("/v1/bids?cursor=1.5", "cursor"), ("/v1/bids?a=%ff", "a"),
         ("/v1/balances?account=0", "account"), ("/v1/reports/settlement?format=xls", "format"), ("/v1/market?x", "x"),

@@ -28,6 +28,8 @@ final class MemoryMarket: MarketGateway, MarketReports {
         let ledger = MemoryLedger()
         var failure: GatewayError?
         var isBroken = false
+        var position: Int64 = 0
+        var followers: [@Sendable (FeedNews) -> Void] = []
     }
 
     struct Broken: Error {}
@@ -45,14 +47,20 @@ final class MemoryMarket: MarketGateway, MarketReports {
 
     @discardableResult
     func apply(_ envelope: CommandEnvelope) -> Outcome {
-        inside.withLock { inside in
+        let (outcome, news, followers) = inside.withLock { inside in
             let (outcome, events) = inside.exchange.apply(envelope, at: inside.time)
+            var news = FeedNews()
             for event in events {
+                news.note(event, in: inside.mirror)
                 inside.mirror.evolve(event)
                 MemoryMarket.project(event, &inside)
             }
-            return outcome
+            inside.position += events.isEmpty ? 0 : 1
+            news.close(at: inside.position)
+            return (outcome, events.isEmpty ? nil : news, inside.followers)
         }
+        if let news { for follower in followers { follower(news) } }
+        return outcome
     }
 
     private static func project(_ event: Event, _ inside: inout Inside) {
@@ -103,6 +111,20 @@ final class MemoryMarket: MarketGateway, MarketReports {
     }
 
     func read<T>(_ body: (MarketState) -> T) -> T { body(inside.withLock { $0.exchange.state }) }
+
+    var position: Int64 { inside.withLock { $0.position } }
+
+    func committed<T>(_ body: (MarketState, Int64) -> T) -> T {
+        let (state, position) = inside.withLock { ($0.exchange.state, $0.position) }
+        return body(state, position)
+    }
+
+    func onFeed(_ body: @escaping @Sendable (FeedNews) -> Void) { inside.withLock { $0.followers.append(body) } }
+
+    /// The tables of orders and deliveries.
+    var tables: (orders: [Order], deliveries: [Delivery]) {
+        inside.withLock { (Array($0.orders.values), Array($0.deliveries.values)) }
+    }
 
     func table<T: Sendable>(_ body: (Inside) -> T) throws -> T {
         try inside.withLock {
@@ -240,6 +262,12 @@ struct World: Sendable {
     var control: (any ControlRecords)?
     let desk = MemorySettlement()
     var access = AccessSettings()
+    /// Publishes at once, and ends streams after what they begin with.
+    var streams: MarketStreams.Configuration = {
+        var configuration = MarketStreams.Configuration()
+        (configuration.pause, configuration.pausePerReader, configuration.lifetime) = (.zero, .zero, .zero)
+        return configuration
+    }()
 
     init(_ rules: MarketRules? = minuteTerms, singlePersonDeposits: Bool = true) {
         self.singlePersonDeposits = singlePersonDeposits
@@ -255,7 +283,7 @@ struct World: Sendable {
             market: market, directory: directory, keys: directory, reports: market, control: control ?? trail, edge: MemoryEdge(),
             verifier: verifier, access: access,
             secret: Array(repeating: 7, count: 32), now: { market.time },
-            singlePersonDeposits: singlePersonDeposits, settlement: desk)
+            singlePersonDeposits: singlePersonDeposits, settlement: desk, streams: streams)
         services.documents = documents
         return services
     }
