@@ -76,6 +76,8 @@ public final class MarketStreams: Sendable {
     private let pending = Mutex<(news: FeedNews?, isScheduled: Bool)>((nil, false))
     private let readerCount = Atomic(0)
     private let published = Atomic<Int64>(-1)
+    /// When that was, in nanoseconds of the queue's clock.
+    private let lastPublication = Atomic<UInt64>(0)
     private let queue = DispatchQueue(label: "market streams")
 
     /// Follows a market from now on.
@@ -110,8 +112,10 @@ public final class MarketStreams: Sendable {
             return !pending.isScheduled
         }
         guard mustSchedule else { return }
-        // Others that come meanwhile join it.
-        queue.asyncAfter(deadline: .now() + .microseconds(Int(pause.microseconds))) { [weak self] in self?.publish() }
+        // After a quiet time at once; what comes until then joins it.
+        let due = DispatchTime(
+            uptimeNanoseconds: lastPublication.load(ordering: .relaxed) + UInt64(pause.microseconds) * 1000)
+        queue.asyncAfter(deadline: max(due, .now())) { [weak self] in self?.publish() }
     }
 
     private var pause: Interval {
@@ -159,6 +163,7 @@ public final class MarketStreams: Sendable {
         published.store(reading.image.sequence, ordering: .releasing)
         if let news { publishTouched(news, &offers) }
         for offer in offers { for reader in offer.readers { reader.offer(offer.event) } }
+        lastPublication.store(DispatchTime.now().uptimeNanoseconds, ordering: .relaxed)
     }
 
     private static func offer(_ event: SharedEvent, to topic: Topic, _ content: Content, _ offers: inout [Offer]) {
