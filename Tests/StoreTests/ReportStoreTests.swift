@@ -39,6 +39,23 @@ struct ReportStoreTests {
     }
 
     @Test(arguments: Engine.allCases)
+    func tradesComeNewestFirst(_ engine: Engine) async throws {
+        try await Books.with(engine, seed: 6) { books in
+            let reports = ReportStore(books.database)
+            let expected = try await reports.deliveries(account: nil, after: 0, limit: 100_000).map { Trade($0.delivery) }.reversed()
+            #expect(expected.count > 4)
+            var paged: [Trade] = []
+            while true {
+                let page = try await reports.trades(before: paged.last?.delivery ?? DeliveryID(.max), limit: 3)
+                #expect(page.count <= 3)
+                if page.isEmpty { break }
+                paged += page
+            }
+            #expect(paged == Array(expected))
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
     func deliveriesCarryTheirMeteredWork(_ engine: Engine) async throws {
         try await Books.with(engine, seed: 6) { books in
             let reports = ReportStore(books.database)

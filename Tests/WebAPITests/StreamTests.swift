@@ -275,6 +275,36 @@ import Units
         begun.reader.leave()
     }
 
+    @Test(.timeLimit(.minutes(5))) func connectionThatTakesNothingIsCutOff() async {
+        let reader = StreamReader(number: 1, owner: .unknown, since: .now, mostEvents: 1, mostBytes: 1000, first: [])
+        let (begun, starter) = AsyncStream<Void>.makeStream()
+        let task = Task {
+            reader.begin()
+            defer { reader.leave() }
+            starter.yield()
+            // As a write to a connection that takes nothing.
+            try await Task.sleep(for: .seconds(3600))
+        }
+        for await _ in begun { break }
+        reader.offer(ByteBuffer(string: "a"))
+        reader.offer(ByteBuffer(string: "b"))
+        #expect(reader.look(at: .now, lifetime: .seconds(3600), grace: .seconds(3600)))
+        #expect(!task.isCancelled)
+        #expect(reader.look(at: .now + .seconds(3601), lifetime: .seconds(7200), grace: .seconds(3600)))
+        #expect(task.isCancelled)
+        _ = await task.result
+        // Its task is gone, and is not touched any more.
+        #expect(reader.look(at: .now + .seconds(3601), lifetime: .seconds(7200), grace: .seconds(3600)))
+    }
+
+    @Test func streamsEndInTime() async {
+        let reader = StreamReader(
+            number: 1, owner: .unknown, since: .now, mostEvents: 1, mostBytes: 1000, first: [ByteBuffer(string: "a")])
+        #expect(reader.look(at: .now + .seconds(11), lifetime: .seconds(10), grace: .seconds(60)))
+        guard case .events = await reader.next() else { preconditionFailure("what came before is lost") }
+        guard case .over(.expired) = await reader.next() else { preconditionFailure("it goes on") }
+    }
+
     @Test func withoutRulesThereIsNoStream() async throws {
         try await World(nil).run { (client) async throws in
             for path in ["/v1/stream/book", "/v1/stream/trades", "/v1/ticker", "/v1/book", "/v1/candles"] {
