@@ -71,13 +71,14 @@ public struct FeedNews: Sendable {
             if let bid = state.deliveries[line.delivery]?.bid { orders.insert(bid) }
         case .holdReleased(let id): deliveries.insert(id)
         case .deliveryClosed(let id): noteClosed(id, in: state)
+        case .books(.reopened(let closed)): for one in closed { note(one.delivery) }
         case .rigRegistered(let rig): rigs.insert(rig.id)
         case .rigOnline(let id, _, _, _), .rigOffline(let id, _), .rigMeasured(let id, _), .rigAssigned(let id, _): rigs.insert(id)
         case .fleet(.rigsCut(_, let cut)): rigs.formUnion(cut)
         case .fleet(.rigsReadmitted(_, let back)): rigs.formUnion(back)
         case .fleet(.loginSet), .fleet(.curtailed), .fleet(.curtailmentEnded), .fleet(.returnsPlanned), .marketDefined, .entryPosted,
             .poolTargetCreated, .poolTargetChanged, .answerRecorded, .phaseChanged, .rulesScheduled, .rulesChanged, .indexPublished,
-            .farmCreated, .farmOffered, .silenceSet, .blockFound, .blockJudged:
+            .farmCreated, .farmOffered, .silenceSet, .blockFound, .blockJudged, .books(.periodClosed), .treasury:
             break
         }
     }

@@ -1,5 +1,5 @@
 public import Database
-public import Logging
+internal import Logging
 public import Store
 
 extension Server {

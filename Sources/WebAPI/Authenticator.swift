@@ -140,7 +140,7 @@ public enum APIKey {
         var bytes = random
         bytes[6] = bytes[6] & 0x0f | 0x40
         bytes[8] = bytes[8] & 0x3f | 0x80
-        let text = Hex.text(bytes)
+        let text = Hex.encode(bytes)
         var parts: [Substring] = []
         var rest = text[...]
         for length in [8, 4, 4, 4, 12] {
@@ -155,7 +155,7 @@ public enum APIKey {
     /// - Precondition: `random` has 32 bytes
     public static func makeSigningSecret(random: [UInt8]) -> String {
         precondition(random.count == 32, "a signing secret is made of 32 random bytes")
-        return Hex.text(random)
+        return Hex.encode(random)
     }
 
     /// What the directory stores of a bearer key: its SHA-256.

@@ -169,7 +169,7 @@ final class Gate: Sendable {
     private func wrong(_ signature: Claim.Signature, _ text: SignedText, _ known: Authenticator.Known) -> Problem {
         let mistake = known.secrets.lazy.compactMap { SigningMistake.explaining(signature.code, of: text, by: $0.key) }.first
         let seen = "Signed here: \(text.method), a path of \(text.path.utf8.count) bytes, a query of \(text.query.utf8.count), "
-            + "a body of \(text.body.count), \(text.bytes.count) in all with SHA-256 \(Hex.text(SHA256.hash(data: text.bytes)))."
+            + "a body of \(text.body.count), \(text.bytes.count) in all with SHA-256 \(Hex.encode(SHA256.hash(data: text.bytes)))."
         return Claim.flaw("signatureWrong", .xAuth, "The HMAC-SHA256 does not fit. \(mistake.map { $0.advice + " " } ?? "")\(seen)")
     }
 }

@@ -35,8 +35,10 @@ struct APIBenchServerCommand: AsyncParsableCommand {
             logger: logger, onDeposed: { _ in })
         try await fill(market.writer)
         let services = APIServices(
-            market: market.writer, directory: AccountStore(database), reports: ReportStore(database), edge: NoEdge(),
-            verifier: NoVerifier(), secret: APIServices.systemRandomBytes(32), now: MarketService.systemClock, streams: streams)
+            market: market.writer, directory: AccountStore(database),
+            keys: try Server.keys(configuration, database, making: true), reports: ReportStore(database),
+            control: ControlStore(database), edge: NoEdge(), verifier: NoVerifier(),
+            secret: APIServices.systemRandomBytes(32), now: MarketService.systemClock, streams: streams)
         try await serve(services, market.writer, logger)
         await market.stop()
         await database.close()

@@ -3,6 +3,7 @@ import Exchange
 import HTTPTypes
 import Market
 import MarketTestSupport
+import Settlement
 import Store
 import Testing
 import Units

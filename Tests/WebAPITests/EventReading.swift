@@ -47,7 +47,7 @@ struct ReadEvent: Equatable {
 }
 
 /// A reader of a stream inside the process.
-struct Follower {
+struct StreamFollower {
     let reader: StreamReader
     let topic: MarketStreams.Topic
     var events: [ReadEvent] = []

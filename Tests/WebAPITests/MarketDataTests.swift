@@ -1,5 +1,6 @@
 import Exchange
 import HTTPTypes
+import Ledger
 import Market
 import NIOCore
 import Testing
@@ -69,6 +70,14 @@ import Units
         func settlementLines(account: AccountID?, after cursor: Int64, limit: Int) async throws -> [ReportLine] { [] }
         func deliveries(account: AccountID?, after cursor: Int64, limit: Int) async throws -> [DeliveryRow] { [] }
         func order(_ id: OrderID) async throws -> Order? { nil }
+        func transfers(_ filter: TransferFilter, after cursor: Int64, limit: Int) async throws -> [Transfer] { [] }
+        func transfer(_ id: TransferID) async throws -> Transfer? { nil }
+        func ledgerEntry(_ number: Int64) async throws -> LedgerEntry? { nil }
+        func ledgerEntries(account: AccountID?, after cursor: Int64, limit: Int) async throws -> [ChainedEntry] { [] }
+        func newestLedgerEntry() async throws -> Int64 { 0 }
+        func ledgerTotals(account: AccountID?, after cursor: Int64, through end: Int64) async throws -> LedgerTotals { LedgerTotals() }
+        func trialBalance(asOf: Timestamp?, _ basis: LedgerBasis) async throws -> [LedgerBalance] { [] }
+        func balances(of accounts: [LedgerAccount], asOf: Timestamp, _ basis: LedgerBasis) async throws -> [Satoshis] { [] }
     }
 
     @Test(arguments: Seeds.list(3)) func historyIsReadBack(seed: UInt64) {

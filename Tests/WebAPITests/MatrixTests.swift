@@ -1,4 +1,5 @@
 import Crypto
+import Exchange
 import HTTPTypes
 import Market
 import Testing
@@ -61,6 +62,61 @@ import Units
         "GET /v1/keys": reads([], [.admin]), "POST /v1/keys": writes([], [.admin]),
         "GET /v1/keys/{id}": reads([], [.admin], foreign: 404), "DELETE /v1/keys/{id}": writes([], [.admin], foreign: 404),
         "POST /v1/keys/{id}/rotate": writes([], [.admin], foreign: 404),
+    ].merging(data) { $1 }.merging(treasury) { $1 }.merging(documents) { $1 }.merging(control) { $1 }
+
+    private static let finance: Set<Scope> = [.finance]
+
+    private static let data: [String: Rule] = [
+        "GET /v1/candles": Rule(roles: []), "GET /v1/ticker": Rule(roles: []), "GET /v1/index": Rule(roles: []),
+        "GET /v1/index/minutes": Rule(roles: []), "GET /v1/index/days": Rule(roles: []),
+        "GET /v1/book/own": reads([], [.trade, .rigs]),
+        "GET /v1/stream/book": Rule(roles: []), "GET /v1/stream/trades": Rule(roles: []),
+        "GET /v1/stream/orders": reads([], [.trade, .rigs]), "GET /v1/stream/rigs": reads([.seller], [.trade, .rigs]),
+    ]
+
+    private static let treasury: [String: Rule] = [
+        "POST /v1/withdrawals": writes([], finance), "POST /v1/adjustments": writes([.finance], finance),
+        "GET /v1/transfers": reads([], finance), "GET /v1/transfers/{id}": reads([], finance, foreign: 404),
+        "POST /v1/transfers/{id}/approve": writes([.finance], finance), "POST /v1/transfers/{id}/reject": writes([.finance], finance),
+        "POST /v1/transfers/{id}/complete": writes([.finance], finance),
+        "POST /v1/transfers/{id}/cancel": writes([], finance, foreign: 404),
+        "GET /v1/accounts/{id}/freeze": reads([.finance], finance), "PUT /v1/accounts/{id}/freeze": writes([.finance], finance),
+        "GET /v1/ledger/trial-balance": reads([.finance], finance), "GET /v1/ledger/entries": reads([], finance),
+    ]
+
+    private static let documents: [String: Rule] = {
+        var rules: [String: Rule] = [
+            "GET /v1/parties": reads([], finance), "POST /v1/parties": writes([.finance], finance),
+            "GET /v1/rates": reads([], finance), "POST /v1/rates": writes([.finance], finance),
+            "GET /v1/signing-keys": reads([], finance),
+        ]
+        for kind in ["statements", "invoices", "notes"] {
+            rules["GET /v1/\(kind)"] = reads([], finance)
+            rules["POST /v1/\(kind)"] = writes([.finance], finance)
+            rules["GET /v1/\(kind)/{id}"] = reads([], finance)
+        }
+        for part in ["", "/slots", "/batches", "/shares"] {
+            rules["GET /v1/settlement/lines/{id}\(part)"] = reads([], finance)
+        }
+        return rules
+    }()
+
+    private static let control: [String: Rule] = [
+        "GET /v1/audit-trail": reads([.finance, .admin], [.finance, .admin]),
+        "POST /v1/disputes": writes([.buyer, .seller, .finance], [.trade, .rigs, .finance]),
+        "GET /v1/disputes": reads([], [.trade, .rigs, .finance]),
+        "GET /v1/disputes/{id}": reads([], [.trade, .rigs, .finance], foreign: 404),
+        "POST /v1/disputes/{id}/messages": writes([.buyer, .seller, .finance], [.trade, .rigs, .finance]),
+        "POST /v1/disputes/{id}/withdraw": writes([.buyer, .seller, .finance], [.trade, .rigs, .finance]),
+        "POST /v1/disputes/{id}/resolve": writes([.finance], [.trade, .rigs, .finance]),
+        "POST /v1/custody-statements": writes([.finance], finance), "POST /v1/pool-statements": writes([.finance], finance),
+        "POST /v1/reconciliations": writes([.finance], finance), "GET /v1/reconciliations": reads([.finance], finance),
+        "GET /v1/breaks": reads([.finance], finance), "GET /v1/breaks/{id}": reads([.finance], finance),
+        "POST /v1/breaks/{id}/assign": writes([.finance], finance), "POST /v1/breaks/{id}/resolve": writes([.finance], finance),
+        "GET /v1/settlement/runs": reads([.finance], finance), "POST /v1/settlement/runs": writes([.finance], finance),
+        "GET /v1/settlement/expired": reads([.finance], finance),
+        "POST /v1/settlement/expired/acknowledge": writes([.finance], finance),
+        "GET /v1/periods": reads([.finance], finance), "POST /v1/periods": writes([.finance], finance),
     ]
 
     private static func name(_ endpoint: Endpoint) -> String { "\(endpoint.method.rawValue) \(endpoint.path)" }

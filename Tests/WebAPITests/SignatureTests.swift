@@ -55,7 +55,7 @@ extension World {
             key: example.key, time: example.time, nonce: example.nonce, organization: example.organizationId, method: example.method,
             path: example.path, query: example.query, body: Array(example.body.utf8))
         let secret = SymmetricKey(data: Array(example.secret.utf8))
-        #expect(Hex.text(text.sign(secret)) == example.digest)
+        #expect(Hex.encode(text.sign(secret)) == example.digest)
         #expect(text.isSigned(try #require(Hex.bytes(example.digest, count: 32)), by: secret))
     }
 

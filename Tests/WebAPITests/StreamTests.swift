@@ -43,7 +43,7 @@ import Units
         let world = World.furnished()
         let streams = StreamTests.streams(world)
         var history = RandomMarket(seed: seed, world)
-        var follower = try Follower(streams, .book)
+        var follower = try StreamFollower(streams, .book)
         var followed = FollowedBook()
         var seen = 0
         var resumptions = 0
@@ -68,7 +68,7 @@ import Units
                 history.step()
                 if history.random.chance(50) { _ = try StreamTests.book(streams) }
             }
-            follower = try Follower(streams, .book, after: EventID(epoch: 1, sequence: followed.sequence))
+            follower = try StreamFollower(streams, .book, after: EventID(epoch: 1, sequence: followed.sequence))
             resumptions += 1
             seen = 0
             let now = try StreamTests.book(streams)
@@ -121,7 +121,7 @@ import Units
             (EventID(epoch: 8, sequence: now), ["snapshot"]), (EventID(epoch: 7, sequence: now + 1), ["snapshot"]),
             (EventID(epoch: 7, sequence: start - 1), ["snapshot"]),
         ] {
-            var follower = try Follower(streams, .book, after: id)
+            var follower = try StreamFollower(streams, .book, after: id)
             try await follower.read()
             #expect(follower.events.map(\.name) == names, "after \(id)")
             #expect(follower.lastID == EventID(epoch: 7, sequence: now))
@@ -148,7 +148,7 @@ import Units
     @Test func tradesAreFollowedAcrossResumption() async throws {
         let world = World.furnished()
         let streams = StreamTests.streams(world)
-        var follower = try Follower(streams, .trades)
+        var follower = try StreamFollower(streams, .trades)
         try await follower.read()
         #expect(follower.events.map(\.name) == ["snapshot"])
         world.trade(lots: 1, price: 700, rig: 1)
@@ -160,10 +160,10 @@ import Units
         #expect(known == EventID(epoch: 1, sequence: 1))
         world.trade(lots: 2, price: 800, rig: 3)
         _ = try StreamTests.book(streams)
-        var back = try Follower(streams, .trades, after: known)
+        var back = try StreamFollower(streams, .trades, after: known)
         try await back.read()
         #expect(back.events.map { $0.data["id"].int } == [2])
-        var anew = try Follower(streams, .trades, after: EventID(epoch: 0, sequence: 1))
+        var anew = try StreamFollower(streams, .trades, after: EventID(epoch: 0, sequence: 1))
         try await anew.read()
         #expect(anew.events.first?.data["items"].items.map { $0["id"].int } == [1, 2])
     }
@@ -173,7 +173,7 @@ import Units
         let streams = StreamTests.streams(world)
         var history = RandomMarket(seed: seed, world)
         let (buyer, seller) = (AccountID(Caller.buyer.account), AccountID(Caller.seller.account))
-        var own = OwnThings(orders: try Follower(streams, .orders(buyer)), rigs: try Follower(streams, .rigs(seller)))
+        var own = OwnThings(orders: try StreamFollower(streams, .orders(buyer)), rigs: try StreamFollower(streams, .rigs(seller)))
         for step in 1...200 {
             history.step()
             guard history.random.chance(20) else { continue }
@@ -187,8 +187,8 @@ import Units
                 streams.leave(own.rigs.reader, own.rigs.topic)
                 for _ in 0..<history.random.int(0...10) { history.step() }
                 if history.random.chance(50) { _ = try StreamTests.book(streams) }
-                own.orders = try Follower(streams, .orders(buyer), after: own.ordersID)
-                own.rigs = try Follower(streams, .rigs(seller), after: own.rigsID)
+                own.orders = try StreamFollower(streams, .orders(buyer), after: own.ordersID)
+                own.rigs = try StreamFollower(streams, .rigs(seller), after: own.rigsID)
             }
         }
         guard Seeds.isFixed(seed) else { return }
@@ -201,8 +201,8 @@ import Units
     @Test func slowReaderIsDroppedAndOthersGoOn() async throws {
         let world = World.furnished()
         let streams = StreamTests.streams(world) { $0.mostWaitingEvents = 10 }
-        let slow = try Follower(streams, .book)
-        var quick = try Follower(streams, .book)
+        let slow = try StreamFollower(streams, .book)
+        var quick = try StreamFollower(streams, .book)
         var followed = FollowedBook()
         var seen = 0
         for price in Int64(1)...30 {
@@ -244,7 +244,7 @@ import Units
                 return nil
             } catch { return "\(error.status.code) \(error.code)" }
         }
-        let first = try Follower(streams, .book, owner: .account(1))
+        let first = try StreamFollower(streams, .book, owner: .account(1))
         #expect(refusal(.account(1)) == nil)
         #expect(refusal(.account(1)) == "429 tooManyStreams")
         #expect(refusal(.address("::1")) == nil)
@@ -265,8 +265,8 @@ import Units
     @Test func responsesThatNeverBeginDoNotCount() async throws {
         let world = World.furnished()
         let streams = StreamTests.streams(world) { $0.grace = .zero }
-        _ = try Follower(streams, .book)
-        var begun = try Follower(streams, .trades)
+        _ = try StreamFollower(streams, .book)
+        var begun = try StreamFollower(streams, .trades)
         begun.reader.begin()
         streams.look(isHeartbeat: true)
         #expect(streams.count == 1)
@@ -399,8 +399,8 @@ private enum BookImageReference {
 
 /// What the buyer knows of orders and deliveries and the seller of rigs, by their streams.
 private struct OwnThings {
-    var orders: Follower
-    var rigs: Follower
+    var orders: StreamFollower
+    var rigs: StreamFollower
     var ordersID: EventID?
     var rigsID: EventID?
     var snapshots = 0
@@ -410,7 +410,7 @@ private struct OwnThings {
     private var knownDeliveries: [Int64: JSONValue] = [:]
     private var knownRigs: [Int64: JSONValue] = [:]
 
-    init(orders: Follower, rigs: Follower) {
+    init(orders: StreamFollower, rigs: StreamFollower) {
         self.orders = orders
         self.rigs = rigs
     }

@@ -148,7 +148,7 @@ enum DocumentEndpoints {
         _ = try call.query()
         let keys = try await call.documents { try await $0.signingKeys() }
         return try .json(Items(items: keys.map {
-            KeyModel(id: $0.id, algorithm: "Ed25519", publicKey: HexText.encode($0.key), firstUsedAt: $0.firstUsed.description)
+            SigningKeyModel(id: $0.id, algorithm: "Ed25519", publicKey: HexText.encode($0.key), firstUsedAt: $0.firstUsed.description)
         }))
     }
 }
@@ -244,7 +244,7 @@ private struct ImportModel: Encodable {
     var unchanged: Int
 }
 
-private struct KeyModel: Encodable {
+private struct SigningKeyModel: Encodable {
     var id: String
     var algorithm: String
     var publicKey: String
