@@ -52,7 +52,8 @@ private struct Dispatcher: Sendable {
     func answer(_ request: Request, _ context: APIContext, _ endpoint: Endpoint) async throws -> Response {
         switch endpoint.handler {
         case .open(let handle):
-            return try await handle(OpenCall(services: services, request: request, logger: context.logger, address: context.remoteAddress?.ipAddress))
+            return try await handle(OpenCall(
+                services: services, request: request, logger: context.logger, address: context.remoteAddress?.ipAddress))
         case .keyed(let roles, let handle):
             let (principal, body) = try await gate.admit(Knock(request, context, endpoint, roles), logger: context.logger) {
                 try await self.body(of: request)

@@ -171,7 +171,7 @@ struct KeyStoreTests {
 
     @Test(arguments: Engine.allCases)
     func keysOfTheVersionBeforeGoOn(_ engine: Engine) async throws {
-        try await engine.withStorage(schema: 11) { storage in
+        try await engine.withStorage(schema: 9) { storage in
             try storage.script("INSERT INTO accounts VALUES (1, 'a', 'buyer', 0), (2, 'b', 'seller,finance', 0)")
             let form = engine == .sqlite ? "X'0%d'" : "'\\x0%d'"
             func digest(_ n: Int) -> String { form.replacing("%d", with: "\(n)") }
