@@ -115,10 +115,11 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
             swiftSettings: settings),
+        .target(name: "Certificates", dependencies: [nioCore, nioSSL], swiftSettings: settings),
         .target(
             name: "StratumProxy",
             dependencies: [
-                "Units", "BinaryCoding", "ProofOfWork", "Stratum", "Metering", "Routing", "Database", "MigrationFiles",
+                "Units", "BinaryCoding", "Certificates", "ProofOfWork", "Stratum", "Metering", "Routing", "Database", "MigrationFiles",
                 crypto, logging, nioCore, nioPosix, nioSSL, nioTLS, nioConcurrency,
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
@@ -127,7 +128,8 @@ let package = Package(
             name: "WebAPI",
             dependencies: [
                 "Units", "Exchange", "Market", "Metering", "OrderBook", "Ledger", "Settlement", crypto, logging, nioCore,
-                hummingbird, httpTypes, cryptoExtras, jwtKit,
+                hummingbird, httpTypes, .product(name: "HummingbirdCore", package: "hummingbird"),
+                cryptoExtras, jwtKit,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             resources: [.embedInCode("openapi.yaml")], swiftSettings: settings),
@@ -135,7 +137,7 @@ let package = Package(
             name: "Server",
             dependencies: [
                 "Units", "BinaryCoding", "Stratum", "Exchange", "Metering", "Routing", "Market", "Store", "Database", "MigrationFiles",
-                "StratumProxy", "WebAPI", "Documents", "Settlement", logging, nioCore, hummingbird,
+                "StratumProxy", "WebAPI", "Documents", "Settlement", "Certificates", logging, nioCore, nioSSL, nioTLS, hummingbird,
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HummingbirdHTTP2", package: "hummingbird"),
                 .product(name: "HummingbirdTLS", package: "hummingbird"),
@@ -208,7 +210,8 @@ let package = Package(
             name: "ServerTests",
             dependencies: [
                 "Server", "Store", "Market", "Exchange", "Database", "Miner", "MiningPool", "ProofOfWork", "Stratum", "Units", "Routing",
-                "StratumProxy", "WebAPI", "TestSupport", crypto, logging, "hashspot",
+                "StratumProxy", "WebAPI", "TestSupport", crypto, logging, nioCore, nioSSL, asyncHTTPClient,
+                .product(name: "NIOHTTP1", package: "swift-nio"), "hashspot",
             ],
             swiftSettings: settings),
         // Runs the program itself, as processes.

@@ -53,6 +53,7 @@ public final class Server: Sendable {
         do {
             // Before anything is taken over: a server that cannot start must not end one that serves.
             try DataFolder.checkSpool(configuration)
+            _ = try APICertificate(configuration.apiTLS, logger: logger)
             database = try await openDatabase(configuration, logger: logger)
         } catch {
             folder.unlock()
@@ -112,7 +113,8 @@ public final class Server: Sendable {
         services.evidence = SettlementEvidenceStore(database)
         services.documents = ServedDocuments(
             store: DocumentStore(database), signingKeyFile: configuration.signingKeyFile, now: MarketService.systemClock)
-        let (group, run, port) = try await startAPI(configuration, services, logger)
+        let certificate = try APICertificate(configuration.apiTLS, logger: logger)
+        let (group, run, port) = try await startAPI(configuration, services, certificate, logger)
         let watch = PoolWatch(market: market.writer, verifier: verifier, logger: logger)
         let retention = RetentionWorker(store: RetentionStore(database, policy: configuration.retention), logger: logger)
         let index = IndexWorker(
@@ -126,6 +128,7 @@ public final class Server: Sendable {
             Task { await watch.run(every: configuration.verificationInterval) },
             Task { await retention.run(every: .seconds(3600)) },
             Task { await LedgerUpkeep(market: market.writer, database: database, logger: logger).run() },
+            Task { await certificate?.watch(every: configuration.certificateCheck) },
         ] + desk.work(live)
         return Server(
             apiPort: port, stratumURL: live.stratumURL, deposed: deposed, folder: folder, database: database, market: market,
@@ -282,7 +285,7 @@ extension Server {
     }
 
     private static func startAPI(
-        _ configuration: ServerConfiguration, _ services: APIServices, _ logger: Logger
+        _ configuration: ServerConfiguration, _ services: APIServices, _ certificate: APICertificate?, _ logger: Logger
     ) async throws -> (ServiceGroup, Task<Void, any Error>, Int) {
         let (ports, announcer) = AsyncStream<Int>.makeStream()
         let application = buildApplication(
@@ -290,7 +293,7 @@ extension Server {
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.apiHost, port: configuration.apiPort), serverName: "hashspot",
                 availableConnectionsDelegate: MaximumAvailableConnections(try DescriptorBudget.current().requests)),
-            logger: logger,
+            logger: logger, server: certificate?.server(.init()) ?? .http1(),
             onServerRunning: { channel in
                 announcer.yield(channel.localAddress?.port ?? configuration.apiPort)
                 announcer.finish()

@@ -14,6 +14,10 @@ public struct ServerConfiguration: Sendable {
     public var apiHost = "127.0.0.1"
     /// 0 takes any free port.
     public var apiPort = 8080
+    /// nil: HTTP in the clear.
+    public var apiTLS: APITLS?
+    /// How often its files are looked at.
+    public var certificateCheck: Duration = .seconds(10)
     /// Whether rigs connect to this process; if not, to edges in processes of their own, which need Postgres.
     public var hasEdge = true
     public var stratumHost = "127.0.0.1"

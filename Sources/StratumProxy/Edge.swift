@@ -1,3 +1,4 @@
+internal import Certificates
 import Foundation
 public import Logging
 import NIOConcurrencyHelpers

@@ -1,6 +1,7 @@
 internal import Exchange
 internal import HTTPTypes
 public import Hummingbird
+public import HummingbirdCore
 public import Logging
 internal import Market
 public import NIOCore
@@ -10,6 +11,7 @@ public import NIOCore
 /// Errors of all routes are answered as `application/problem+json`.
 public func buildRouter(_ services: APIServices) -> Router<APIContext> {
     let router = Router(context: APIContext.self, options: .autoGenerateHeadEndpoints)
+    router.add(middleware: ConnectionHeaders())
     router.add(middleware: ProblemMiddleware(endpoints: Endpoint.all))
     let dispatcher = Dispatcher(services: services)
     for endpoint in Endpoint.all {
@@ -25,13 +27,13 @@ public func buildRouter(_ services: APIServices) -> Router<APIContext> {
 /// - Parameter extend: adds further routes to the API's.
 public func buildApplication(
     _ services: APIServices, configuration: ApplicationConfiguration = ApplicationConfiguration(),
-    logger: Logger? = nil, onServerRunning: @escaping @Sendable (any Channel) async -> Void = { _ in },
+    logger: Logger? = nil, server: HTTPServerBuilder = .http1(), onServerRunning: @escaping @Sendable (any Channel) async -> Void = { _ in },
     extend: (Router<APIContext>) -> Void = { _ in }
 ) -> Application<RouterResponder<APIContext>> {
     let router = buildRouter(services)
     extend(router)
     var application = Application(
-        router: router, configuration: configuration, onServerRunning: onServerRunning, logger: logger)
+        router: router, server: server, configuration: configuration, onServerRunning: onServerRunning, logger: logger)
     application.addServices(StreamKeeper(streams: services.streams, reports: services.reports, logger: application.logger))
     return application
 }

@@ -23,7 +23,31 @@ struct AccessOptions: ParsableArguments {
     @Option(help: ArgumentHelp("How far the time of signed requests may be off.", valueName: "seconds"))
     var signatureWindow: Int64 = 300
 
+    @Option(help: ArgumentHelp(
+        "The API's certificate, and those behind it (PEM), for TLS 1.3 and HTTP/2; read again when it changes. "
+            + "Not given: HTTP in the clear.", valueName: "file"))
+    var apiTlsCertificate: String?
+
+    @Option(help: ArgumentHelp("The key of the API's certificate (PEM).", valueName: "file"))
+    var apiTlsKey: String?
+
+    @Option(help: ArgumentHelp(
+        "Authorities of clients' certificates (PEM): with them nobody gets to the API without such a certificate.", valueName: "file"))
+    var apiClientCa: String?
+
+    private func tls() throws -> APITLS? {
+        switch (apiTlsCertificate, apiTlsKey) {
+        case (nil, nil):
+            guard apiClientCa == nil else { throw CommandFailure(description: "--api-client-ca needs --api-tls-certificate") }
+            return nil
+        case (let certificate?, let key?):
+            return APITLS(certificatePath: certificate, keyPath: key, clientAuthorities: apiClientCa)
+        default: throw CommandFailure(description: "--api-tls-certificate and --api-tls-key go together")
+        }
+    }
+
     func apply(to configuration: inout ServerConfiguration) throws {
+        configuration.apiTLS = try tls()
         configuration.secretsKeyFile = secrets.secretsKey
         guard (1...86_400).contains(signatureWindow) else {
             throw CommandFailure(description: "--signature-window is not from 1 to 86400 seconds")

@@ -129,7 +129,8 @@ struct ServeCommand: AsyncParsableCommand {
             throw CommandFailure(description: "cannot start: \(operatorText(error))")
         }
         logger.info("serving", metadata: [
-            "api": "http://\(apiHost):\(server.apiPort)", "stratum": "\(stratum ? server.stratumURL : "none")",
+            "api": "\(accessOptions.apiTlsCertificate == nil ? "http" : "https")://\(apiHost):\(server.apiPort)",
+            "stratum": "\(stratum ? server.stratumURL : "none")",
         ])
         if let port = server.stratumTLSPort { logger.info("rigs with TLS", metadata: ["port": "\(port)"]) }
         let deposed = Mutex<String?>(nil)
