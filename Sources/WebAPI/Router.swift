@@ -27,7 +27,8 @@ public func buildRouter(_ services: APIServices) -> Router<APIContext> {
 /// - Parameter extend: adds further routes to the API's.
 public func buildApplication(
     _ services: APIServices, configuration: ApplicationConfiguration = ApplicationConfiguration(),
-    logger: Logger? = nil, server: HTTPServerBuilder = .http1(), onServerRunning: @escaping @Sendable (any Channel) async -> Void = { _ in },
+    logger: Logger? = nil, server: HTTPServerBuilder = .http1(),
+    onServerRunning: @escaping @Sendable (any Channel) async -> Void = { _ in },
     extend: (Router<APIContext>) -> Void = { _ in }
 ) -> Application<RouterResponder<APIContext>> {
     let router = buildRouter(services)
