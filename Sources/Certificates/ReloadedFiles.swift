@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Darwin)
-import Darwin
-#endif
+internal import Foundation
 internal import Synchronization
 
 /// Why files cannot be used, for people.
@@ -60,25 +56,20 @@ public final class ReloadedFiles<Value: Sendable>: Sendable {
     }
 }
 
-/// What tells one version of a file from another.
+/// What tells one version of a file from another. Links are followed: it is often they that are changed.
 private struct FileStamp: Hashable, Sendable {
+    var path: String
     var inode: UInt64
     var size: Int64
-    var seconds: Int64
-    var nanoseconds: Int64
+    var changedAt: Date
 
     /// nil: there is no such file.
-    init?(_ path: String) {
-        var info = stat()
-        guard stat(path, &info) == 0 else { return nil }
-        #if canImport(Glibc)
-        let modified = info.st_mtim
-        #else
-        let modified = info.st_mtimespec
-        #endif
-        inode = UInt64(info.st_ino)
-        size = Int64(info.st_size)
-        seconds = Int64(modified.tv_sec)
-        nanoseconds = Int64(modified.tv_nsec)
+    init?(_ link: String) {
+        let path = URL(fileURLWithPath: link).resolvingSymlinksInPath().path
+        guard let attributes = try? FileManager.default.attributesOfItem(atPath: path),
+            let inode = attributes[.systemFileNumber] as? NSNumber, let size = attributes[.size] as? NSNumber,
+            let changedAt = attributes[.modificationDate] as? Date
+        else { return nil }
+        (self.path, self.inode, self.size, self.changedAt) = (path, inode.uint64Value, size.int64Value, changedAt)
     }
 }

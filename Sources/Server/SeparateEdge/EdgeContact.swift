@@ -297,11 +297,12 @@ final class Reading: Sendable {
     var times: (sent: Timestamp, began: Int64, ended: Int64) { values.withLock { $0 } }
 }
 
-/// A clock that is never set.
+/// A clock that is never set, and goes on while the machine sleeps: microseconds since this process first asked.
 enum SteadyClock {
+    private static let start = ContinuousClock.now
+
     static func microseconds() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_BOOTTIME, &time)
-        return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000
+        let (seconds, attoseconds) = start.duration(to: .now).components
+        return seconds * 1_000_000 + attoseconds / 1_000_000_000_000
     }
 }
