@@ -17,7 +17,6 @@ let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
-let jwtKit = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
 let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
 
 let package = Package(
@@ -37,7 +36,6 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
-        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
     ],
     targets: [
         // L0: words.
@@ -129,7 +127,6 @@ let package = Package(
             dependencies: [
                 "Units", "Exchange", "Market", "Metering", "OrderBook", "Ledger", "Settlement", crypto, logging, nioCore,
                 hummingbird, httpTypes, .product(name: "HummingbirdCore", package: "hummingbird"),
-                cryptoExtras, jwtKit,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             resources: [.embedInCode("openapi.yaml")], swiftSettings: settings),
@@ -140,8 +137,6 @@ let package = Package(
                 "StratumProxy", "WebAPI", "Documents", "Settlement", "Certificates", logging, nioCore, nioSSL, nioTLS, hummingbird,
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HummingbirdHTTP2", package: "hummingbird"),
-                .product(name: "HummingbirdTLS", package: "hummingbird"),
-                asyncHTTPClient,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings),
@@ -152,7 +147,7 @@ let package = Package(
             name: "hashspot",
             dependencies: [
                 "Miner", "MiningPool", "Stratum", "Units", "Exchange", "Store", "Market", "Database", "Server", "Demo",
-                "Metering", "Settlement", "WebAPI", "Benchmarks", "Documents", crypto, logging, nioCore, hummingbird, asyncHTTPClient,
+                "Metering", "Settlement", "WebAPI", "Benchmarks", "Documents", crypto, logging, nioCore, hummingbird, "Certificates",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
@@ -210,7 +205,7 @@ let package = Package(
             name: "ServerTests",
             dependencies: [
                 "Server", "Store", "Market", "Exchange", "Database", "Miner", "MiningPool", "ProofOfWork", "Stratum", "Units", "Routing",
-                "StratumProxy", "WebAPI", "TestSupport", crypto, logging, nioCore, nioSSL, asyncHTTPClient,
+                "StratumProxy", "WebAPI", "TestSupport", crypto, logging, nioCore, nioSSL, asyncHTTPClient, "Certificates",
                 .product(name: "NIOHTTP1", package: "swift-nio"), "hashspot",
             ],
             swiftSettings: settings),

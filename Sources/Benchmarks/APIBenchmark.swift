@@ -134,23 +134,10 @@ private final class APIStage: Sendable {
     private let port: Int
 
     init(_ command: [String]) throws {
-        let process = Process(), input = Pipe(), output = Pipe()
-        process.executableURL = URL(fileURLWithPath: command[0])
-        process.arguments = Array(command.dropFirst())
-        process.standardInput = input
-        process.standardOutput = output
-        try process.run()
-        var line: [UInt8] = []
-        while line.last != UInt8(ascii: "\n") {
-            let more = output.fileHandleForReading.readData(ofLength: 1)
-            guard !more.isEmpty else { break }
-            line += more
-        }
-        guard let port = Int(String(decoding: line, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)) else {
-            process.terminate()
+        guard let (process, input, port) = try MeasuredProcess.start(command) else {
             throw APIBenchmark.Failure(description: "the server did not start")
         }
-        (server, self.input, self.port) = (process, input.fileHandleForWriting, port)
+        (server, self.input, self.port) = (process, input, port)
     }
 
     static func raiseLimit() {

@@ -84,8 +84,11 @@ final class ProxyStage: Sendable {
             "--pool-port", "\(poolListener.localAddress?.port ?? 0)", "--paying", "\(rigs / 2)", "--share-interval",
             "\(Int64(interval * 1e6))", "--folder", place,
         ]
-        (edge, edgeInput, edgePort) = try ProxyStage.start(
-            (processor.map { ["/usr/bin/taskset", "-c", "\($0)"] } ?? []) + command + arguments)
+        guard let started = try MeasuredProcess.start(
+            (processor.map { ["/usr/bin/taskset", "-c", "\($0)"] } ?? []) + command + arguments) else {
+            throw ProxyBenchmark.Failure(description: "the edge did not start")
+        }
+        (edge, edgeInput, edgePort) = started
     }
 
     private static func raiseLimit() {
@@ -93,27 +96,6 @@ final class ProxyStage: Sendable {
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
         limit.rlim_cur = limit.rlim_max
         _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    }
-
-    /// Starts the edge and waits for its first line, which is its port.
-    private static func start(_ command: [String]) throws -> (Process, FileHandle, Int) {
-        let process = Process(), input = Pipe(), output = Pipe()
-        process.executableURL = URL(fileURLWithPath: command[0])
-        process.arguments = Array(command.dropFirst())
-        process.standardInput = input
-        process.standardOutput = output
-        try process.run()
-        var line: [UInt8] = []
-        while line.last != UInt8(ascii: "\n") {
-            let more = output.fileHandleForReading.readData(ofLength: 1)
-            guard !more.isEmpty else { break }
-            line += more
-        }
-        guard let port = Int(String(decoding: line, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)) else {
-            process.terminate()
-            throw ProxyBenchmark.Failure(description: "the edge did not start")
-        }
-        return (process, input.fileHandleForWriting, port)
     }
 
     func stop() async {

@@ -7,31 +7,14 @@ internal import NIOSSL
 internal import NIOTLS
 internal import Synchronization
 
-/// TLS 1.3 of the API, with HTTP/2 for those who speak it. The files are PEM, and read again when they change.
-public struct APITLS: Sendable, Hashable {
-    /// The certificate, then those between it and its authority.
-    public var certificatePath: String
-    public var keyPath: String
-    /// Authorities of clients' certificates: with them, nobody gets in without such a certificate.
-    public var clientAuthorities: String?
-
-    public init(certificatePath: String, keyPath: String, clientAuthorities: String? = nil) {
-        self.certificatePath = certificatePath
-        self.keyPath = keyPath
-        self.clientAuthorities = clientAuthorities
-    }
-}
-
-/// The API's certificate. Connections keep the one they began with.
+/// The API's certificate, for TLS 1.3 with HTTP/2 for those who speak it. Connections keep the one they began with.
 final class APICertificate: Sendable {
     private let files: ReloadedFiles<TLSConfiguration>
     private let logger: Logger
 
     /// nil: the API is in the clear. Blocking.
-    init?(_ tls: APITLS?, logger: Logger) throws(ServerStartError) {
-        guard let tls else { return nil }
-        let files = CertificateFiles(
-            certificatePath: tls.certificatePath, keyPath: tls.keyPath, clientAuthorities: tls.clientAuthorities)
+    init?(_ files: CertificateFiles?, logger: Logger) throws(ServerStartError) {
+        guard let files else { return nil }
         do throws(FileFlaw) {
             self.files = try ReloadedFiles(files.paths) { () throws(FileFlaw) in try files.configuration(minimumVersion: .tlsv13) }
         } catch {

@@ -1,3 +1,4 @@
+public import Certificates
 public import Database
 public import Exchange
 public import Market
@@ -14,8 +15,8 @@ public struct ServerConfiguration: Sendable {
     public var apiHost = "127.0.0.1"
     /// 0 takes any free port.
     public var apiPort = 8080
-    /// nil: HTTP in the clear.
-    public var apiTLS: APITLS?
+    /// The API's certificate; nil: HTTP in the clear.
+    public var apiTLS: CertificateFiles?
     /// How often its files are looked at.
     public var certificateCheck: Duration = .seconds(10)
     /// Whether rigs connect to this process; if not, to edges in processes of their own, which need Postgres.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Certificates
 import Market
 import Server
 import Units
@@ -35,13 +36,13 @@ struct AccessOptions: ParsableArguments {
         "Authorities of clients' certificates (PEM): with them nobody gets to the API without such a certificate.", valueName: "file"))
     var apiClientCa: String?
 
-    private func tls() throws -> APITLS? {
+    private func tls() throws -> CertificateFiles? {
         switch (apiTlsCertificate, apiTlsKey) {
         case (nil, nil):
             guard apiClientCa == nil else { throw CommandFailure(description: "--api-client-ca needs --api-tls-certificate") }
             return nil
         case (let certificate?, let key?):
-            return APITLS(certificatePath: certificate, keyPath: key, clientAuthorities: apiClientCa)
+            return CertificateFiles(certificatePath: certificate, keyPath: key, clientAuthorities: apiClientCa)
         default: throw CommandFailure(description: "--api-tls-certificate and --api-tls-key go together")
         }
     }

@@ -1,4 +1,5 @@
 import AsyncHTTPClient
+import Certificates
 import NIOCore
 import NIOHTTP1
 import NIOSSL
@@ -13,7 +14,7 @@ import Testing
         let certificate = try TestCertificates.write(market.folder, "api.pem", TestCertificates.local)
         let key = try TestCertificates.write(market.folder, "api.key", TestCertificates.key)
         let authority = try TestCertificates.write(market.folder, "clients.pem", TestCertificates.authority)
-        market.configuration.apiTLS = APITLS(
+        market.configuration.apiTLS = CertificateFiles(
             certificatePath: certificate, keyPath: key, clientAuthorities: clientAuthorities ? authority : nil)
         market.configuration.certificateCheck = .milliseconds(20)
         try await market.start()
@@ -109,7 +110,7 @@ import Testing
 
     @Test func aCertificateThatCannotBeUsedIsNamed() async throws {
         let market = try await TestMarket(.sqlite)
-        market.configuration.apiTLS = APITLS(certificatePath: market.folder.file("none.pem"), keyPath: "none.key")
+        market.configuration.apiTLS = CertificateFiles(certificatePath: market.folder.file("none.pem"), keyPath: "none.key")
         let error = await #expect(throws: ServerStartError.self) { try await market.start() }
         #expect(error?.description.contains("none.pem") == true)
         await market.end()
